@@ -1,0 +1,1 @@
+//! The overlay: who the other nodes are, and what they tell each other.

@@ -1,0 +1,1 @@
+//! The FaaS platform that runs the functions of this node.

@@ -1,0 +1,1 @@
+//! HAProxy: the data plane for everything the kernel does not steer.
