@@ -2,6 +2,7 @@
 //!
 //! * [`name`]: the validated names everything is keyed by (node, function, host)
 //! * [`decision`]: what a strategy returns, and both data planes obey
+//! * [`kernel`]: the kernel data plane
 //! * [`platform`]: the FaaS platform that runs the functions of this node
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod decision;
+pub mod kernel;
 pub mod name;
 pub mod p2p;
 pub mod platform;

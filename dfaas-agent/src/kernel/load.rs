@@ -1,0 +1,206 @@
+//! Loads the programs, attaches them, takes over from an agent that has gone.
+
+use std::{io, net::SocketAddrV4, time::Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, MapError},
+    programs::{
+        LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, Xdp,
+        links::{FdLink, LinkError, PinnedLink},
+        tc::TcAttachOptions,
+        xdp::XdpMode,
+    },
+    sys::SyscallError,
+};
+use dfaas_common::{address::raw_v4, cookie, maps, settings::Settings};
+
+use super::{
+    btf::KernelBtf,
+    mode::{Mode, XdpPlace},
+    object,
+    pins::{self, Pins},
+};
+
+/// What the programs need to know of this node.
+#[derive(Clone, Debug)]
+pub struct KernelSettings {
+    pub interface: String,
+    /// What clients call.
+    pub service: SocketAddrV4,
+    /// This node's end of the tunnel.
+    pub tunnel: std::net::Ipv4Addr,
+    /// HAProxy's listener for connections placed here.
+    pub placed: SocketAddrV4,
+    /// HAProxy's listener for connections handed off by peers.
+    pub handoff: SocketAddrV4,
+    /// Range of the aliases: network and prefix length.
+    pub aliases: (std::net::Ipv4Addr, u8),
+    pub pins: Pins,
+}
+
+/// What was loaded, and how.
+pub struct Loaded {
+    pub ebpf: Ebpf,
+    pub mode: Mode,
+    pub xdp: Option<XdpPlace>,
+    /// Programs that are not attached must not be dropped before the maps are pinned.
+    pub took_over: bool,
+}
+
+impl KernelSettings {
+    fn settings(&self, btf: &KernelBtf) -> Result<Settings> {
+        let (network, prefix) = self.aliases;
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).to_be();
+        // Placing is off where the kernel has no such structure, so any offset will do.
+        let offset = |path| btf.offset("tcp_timewait_sock", path);
+        Ok(Settings {
+            service_address: raw_v4(*self.service.ip()),
+            service_port: self.service.port().to_be(),
+            mss: cookie::MSS[3],
+            tunnel_address: raw_v4(self.tunnel),
+            tunnel_port: dfaas_common::tunnel::PORT.to_be(),
+            reserved: 0,
+            placed_address: raw_v4(*self.placed.ip()),
+            placed_port: self.placed.port().to_be(),
+            handoff_port: self.handoff.port().to_be(),
+            handoff_address: raw_v4(*self.handoff.ip()),
+            alias_network: raw_v4(network) & mask,
+            alias_mask: mask,
+            time_wait_rcv_nxt: offset("tw_sk.__tw_common.skc_tw_rcv_nxt")?,
+            time_wait_ts_recent: offset("tw_ts_recent")?,
+        })
+    }
+}
+
+/// Loads maps and programs without attaching anything. Maps are pinned, or taken from their pins.
+pub fn load(image: &[u8], settings: &KernelSettings, mode: Mode) -> Result<Ebpf> {
+    let started = Instant::now();
+    let btf = KernelBtf::running()?;
+    let image = object::fitted(image, &btf)?;
+    let globals = settings.settings(&btf)?;
+    settings.pins.prepare()?;
+    let mut loader = EbpfLoader::new();
+    loader.override_global("SETTINGS", &globals, true);
+    for name in maps::ALL {
+        loader.map_pin_path(name, settings.pins.path(name));
+    }
+    let mut ebpf = loader.load(&image).context("cannot load the maps")?;
+    let programs: &[&str] = match mode {
+        Mode::Handoff => &["dfaas_xdp", "dfaas_tc_in", "dfaas_tc_out"],
+        Mode::Observe => &["dfaas_observe"],
+        Mode::Off => &[],
+    };
+    for name in programs {
+        load_program(&mut ebpf, name)?;
+    }
+    tracing::debug!("kernel programs loaded in {:?}", started.elapsed());
+    Ok(ebpf)
+}
+
+/// Verifies one program; the verifier's last words are in the error.
+pub fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let program = ebpf.program_mut(name).with_context(|| format!("no program {name} in the image"))?;
+    let result = match program {
+        Program::Xdp(p) => p.load(),
+        Program::SchedClassifier(p) => p.load(),
+        _ => bail!("program {name} is of an unexpected kind"),
+    };
+    match result {
+        Err(ProgramError::LoadError { io_error, verifier_log }) => {
+            let log = verifier_log.to_string();
+            let start = log.len().saturating_sub(2000);
+            let tail = log.get(start..).unwrap_or(&log);
+            Err(anyhow!("the kernel refuses {name}: {io_error}\n{tail}"))
+        }
+        other => other.with_context(|| format!("cannot load {name}")),
+    }
+}
+
+/// Loads and attaches for the mode, driver first.
+pub fn attach(image: &[u8], settings: &KernelSettings, mode: Mode, want: Option<XdpPlace>) -> Result<Loaded> {
+    let took_over = settings.pins.exists(maps::ROUTES);
+    let mut ebpf = load(image, settings, mode)?;
+    let xdp = match mode {
+        Mode::Off => None,
+        Mode::Observe => Some(attach_xdp(&mut ebpf, "dfaas_observe", settings, want)?),
+        Mode::Handoff => {
+            // TC first: connections that XDP decides need it.
+            attach_tc(&mut ebpf, "dfaas_tc_in", TcAttachType::Ingress, pins::TC_IN, settings)?;
+            attach_tc(&mut ebpf, "dfaas_tc_out", TcAttachType::Egress, pins::TC_OUT, settings)?;
+            Some(attach_xdp(&mut ebpf, "dfaas_xdp", settings, want)?)
+        }
+    };
+    Ok(Loaded { ebpf, mode, xdp, took_over })
+}
+
+/// Opens a pinned map; `None` if there is no such pin.
+pub fn pinned_map(pins: &Pins, name: &str) -> Result<Option<MapData>> {
+    match MapData::from_pin(pins.path(name)) {
+        Ok(map) => Ok(Some(map)),
+        Err(MapError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot open {}", pins.path(name).display())),
+    }
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, program: &str, settings: &KernelSettings, want: Option<XdpPlace>) -> Result<XdpPlace> {
+    let places =
+        [(XdpPlace::Native, XdpMode::Driver, pins::XDP_NATIVE), (XdpPlace::Generic, XdpMode::Skb, pins::XDP_GENERIC)];
+    let program: &mut Xdp = ebpf.program_mut(program).context("no XDP program in the image")?.try_into()?;
+    // A link that is there is kept, with its place, unless another place is asked for.
+    for (place, _, pin) in places {
+        let Some(link) = pinned_link(&settings.pins, pin)? else { continue };
+        if want.is_none_or(|w| w == place) && program.attach_to_link(link.try_into()?).is_ok() {
+            return Ok(place);
+        }
+        // Of another place, or its interface is gone.
+        settings.pins.remove(pin)?;
+    }
+    let mut refusals = Vec::new();
+    for (place, mode, pin) in places {
+        if want.is_some_and(|w| w != place) {
+            continue;
+        }
+        let attached = program.attach(&settings.interface, mode).map_err(anyhow::Error::from).and_then(|id| {
+            // Without a link of its own (an old kernel) the attachment would end with the agent.
+            let link: FdLink = program.take_link(id)?.try_into()?;
+            link.pin(settings.pins.path(pin))?;
+            Ok(())
+        });
+        match attached {
+            Ok(()) => return Ok(place),
+            Err(e) => refusals.push(format!("{place}: {e:#}")),
+        }
+    }
+    bail!("cannot attach XDP to {}: {}", settings.interface, refusals.join("; "))
+}
+
+fn attach_tc(ebpf: &mut Ebpf, name: &str, direction: TcAttachType, pin: &str, settings: &KernelSettings) -> Result<()> {
+    let program: &mut SchedClassifier = ebpf.program_mut(name).context("no TC program in the image")?.try_into()?;
+    if let Some(link) = pinned_link(&settings.pins, pin)? {
+        if program.attach_to_link(link.try_into()?).is_ok() {
+            return Ok(());
+        }
+        settings.pins.remove(pin)?;
+    }
+    let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let id = program
+        .attach_with_options(&settings.interface, direction, options)
+        .with_context(|| format!("cannot attach {name} to {}", settings.interface))?;
+    let link: FdLink = program.take_link(id)?.try_into()?;
+    link.pin(settings.pins.path(pin))?;
+    Ok(())
+}
+
+fn pinned_link(pins: &Pins, name: &str) -> Result<Option<FdLink>> {
+    match PinnedLink::from_pin(pins.path(name)) {
+        Ok(link) => Ok(Some(link.into())),
+        Err(LinkError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot open {}", pins.path(name).display())),
+    }
+}

@@ -1,0 +1,186 @@
+//! The SYN cookie: our sequence number, so that a SYN costs no memory.
+//!
+//! `[31:20]` tag over tuple and epoch, `[19:8]` tag over the same and the client's ISN, `[7]` epoch parity,
+//! `[6:5]` index of the MSS, `[4:1]` window scale of the client, `[0]` SACK allowed.
+//!
+//! Two tags, because two questions are asked: "is this the first data segment of a handshake of ours" (both tags
+//! hold) and "is this a later segment of one" (only the upper one does: the client's ISN is unknown by then).
+
+use crate::{options::Options, packet::Segment, siphash::Key};
+
+/// Segment sizes that a cookie can remember, bytes. The last one is what fits the tunnel at an MTU of 1500:
+/// 1400 + 40 (IPv4, TCP) + 52 (tunnel) = 1492.
+pub const MSS: [u16; 4] = [536, 1220, 1360, 1400];
+
+/// An epoch lasts 2^37 ns, about 137 s. The previous one is accepted too: browsers open connections early.
+pub const EPOCH_SHIFT: u32 = 37;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Kind {
+    /// No cookie of ours.
+    Foreign = 0,
+    /// A handshake of ours, not its first byte.
+    Later = 1,
+    First = 2,
+}
+
+/// Keys of the cookie and when the second takes over. Map value; the agent moves `next` to `current` and draws a new
+/// one with `switch_epoch` in the future, so no epoch ever has two keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Secret {
+    pub current: Key,
+    pub next: Key,
+    /// First epoch that uses `next`.
+    pub switch_epoch: u32,
+    pub reserved: u32,
+}
+
+impl Secret {
+    #[inline(always)]
+    pub fn key(&self, epoch: u32) -> Key {
+        // Wrapping difference: correct across the wrap of the epoch counter.
+        if epoch.wrapping_sub(self.switch_epoch).cast_signed() < 0 { self.current } else { self.next }
+    }
+}
+
+/// Epoch at a time of the TAI clock (which knows no leaps), nanoseconds.
+#[inline(always)]
+pub const fn epoch(tai_ns: u64) -> u32 {
+    (tai_ns >> EPOCH_SHIFT) as u32
+}
+
+/// What the client offered, in the cookie's low seven bits.
+#[inline(always)]
+pub fn facts(options: &Options) -> u32 {
+    // Without the option 536 bytes are assumed (RFC 9293, 3.7.1).
+    let mss = if options.mss == 0 { MSS[0] } else { options.mss };
+    let index = u32::from(mss >= MSS[1]) + u32::from(mss >= MSS[2]) + u32::from(mss >= MSS[3]);
+    index << 5 | u32::from(options.window_scale) << 1 | u32::from(options.sack)
+}
+
+/// MSS, window scale (15: none) and SACK as the cookie remembers them.
+#[inline(always)]
+pub fn unpack(cookie: u32) -> (u16, u8, bool) {
+    (MSS[(cookie >> 5 & 3) as usize], (cookie >> 1 & 15) as u8, cookie & 1 != 0)
+}
+
+#[inline(always)]
+fn tuple_hash(key: Key, segment: &Segment, epoch: u32) -> u64 {
+    key.hash(
+        u64::from(segment.source) << 32 | u64::from(segment.destination),
+        u64::from(segment.ports()),
+        u64::from(epoch),
+    )
+}
+
+#[inline(always)]
+fn isn_tag(key: Key, tuple_hash: u64, client_isn: u32, facts: u32) -> u32 {
+    ((key.hash(tuple_hash, u64::from(client_isn), u64::from(facts)) >> 52) as u32) << 8
+}
+
+/// The cookie for a SYN with this initial sequence number.
+#[inline(always)]
+pub fn make(key: Key, segment: &Segment, client_isn: u32, facts: u32, epoch: u32) -> u32 {
+    let facts = facts | (epoch & 1) << 7;
+    let hash = tuple_hash(key, segment, epoch);
+    ((hash >> 52) as u32) << 20 | isn_tag(key, hash, client_isn, facts) | facts
+}
+
+/// The epoch that made this cookie, if it is the current or the previous one.
+#[inline(always)]
+pub fn epoch_of(cookie: u32, now: u32) -> u32 {
+    now.wrapping_sub((cookie >> 7 & 1) ^ (now & 1))
+}
+
+/// `epoch` is [`epoch_of`] the cookie, `key` that epoch's.
+#[inline(always)]
+pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, epoch: u32) -> Kind {
+    let hash = tuple_hash(key, segment, epoch);
+    if (hash >> 52) as u32 != cookie >> 20 {
+        Kind::Foreign
+    } else if isn_tag(key, hash, client_isn, cookie & 0xff) == cookie & 0xf_ff00 {
+        Kind::First
+    } else {
+        Kind::Later
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn segment(source: u32, source_port: u16) -> Segment {
+        Segment {
+            source,
+            destination: 2,
+            source_port,
+            destination_port: 80,
+            sequence: 5,
+            acknowledgement: 6,
+            header_len: 20,
+            payload_len: 0,
+            flags: 0,
+        }
+    }
+
+    fn verdict(key: Key, s: &Segment, isn: u32, cookie: u32, now: u32) -> Kind {
+        check(key, s, isn, cookie, epoch_of(cookie, now))
+    }
+
+    proptest! {
+        #[test]
+        fn a_cookie_is_valid_in_its_epoch_and_the_next_only(
+            k0: u64, k1: u64, isn: u32, epoch: u32, source: u32, port: u16, facts in 0u32..128,
+        ) {
+            let (key, s) = (Key(k0, k1), segment(source, port));
+            let cookie = make(key, &s, isn, facts, epoch);
+            prop_assert_eq!(verdict(key, &s, isn, cookie, epoch), Kind::First);
+            prop_assert_eq!(verdict(key, &s, isn, cookie, epoch.wrapping_add(1)), Kind::First);
+            prop_assert_ne!(verdict(key, &s, isn, cookie, epoch.wrapping_add(2)), Kind::First);
+            prop_assert_eq!(cookie & 0x7f, facts);
+        }
+
+        #[test]
+        fn facts_survive(mss: u16, window_scale in 0u8..=15, sack: bool) {
+            let options = Options { mss, window_scale, sack, ..Options::NONE };
+            let (m, w, s) = unpack(facts(&options));
+            prop_assert!(MSS.contains(&m) && (m <= mss || m == MSS[0]));
+            prop_assert_eq!((w, s), (window_scale, sack));
+        }
+    }
+
+    #[test]
+    fn a_later_sequence_number_is_told_from_the_first() {
+        let (key, s) = (Key(1, 2), segment(1, 3));
+        let cookie = make(key, &s, 5, 0x4f, 9);
+        assert_eq!(verdict(key, &s, 6, cookie, 9), Kind::Later);
+    }
+
+    /// 2^24 guesses are needed on average; of 2^16 at most a handful may hit, and of single-bit forgeries none.
+    #[test]
+    fn forgeries_fail() {
+        let key = Key(3, 4);
+        let s = segment(1, 3);
+        let cookie = make(key, &s, 77, 0x61, 9);
+        for bit in 0..32 {
+            assert_ne!(verdict(key, &s, 77, cookie ^ 1 << bit, 9), Kind::First, "bit {bit}");
+        }
+        assert_ne!(verdict(Key(3, 5), &s, 77, cookie, 9), Kind::First, "another key");
+        assert_ne!(verdict(key, &segment(2, 3), 77, cookie, 9), Kind::First, "another address");
+        assert_ne!(verdict(key, &segment(1, 4), 77, cookie, 9), Kind::First, "another port");
+        let hits =
+            (0..1u32 << 16).filter(|g| verdict(key, &s, 78, g.wrapping_mul(0x9e37_79b1), 9) == Kind::First).count();
+        assert!(hits <= 3, "{hits} of 65536 guesses passed");
+    }
+
+    #[test]
+    fn keys_switch_at_the_epoch_that_was_announced() {
+        let secret = Secret { current: Key(1, 1), next: Key(2, 2), switch_epoch: 10, reserved: 0 };
+        assert_eq!((secret.key(9), secret.key(10), secret.key(11)), (Key(1, 1), Key(2, 2), Key(2, 2)));
+        let secret = Secret { switch_epoch: 0, ..secret };
+        assert_eq!((secret.key(u32::MAX), secret.key(0)), (Key(1, 1), Key(2, 2)));
+    }
+}

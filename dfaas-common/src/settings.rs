@@ -1,0 +1,88 @@
+//! What the loader knows and the programs need, frozen into their read-only data: the verifier sees constants.
+
+/// Addresses and ports as on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// The address and port that clients call.
+    pub service_address: u32,
+    pub service_port: u16,
+    /// Segment size we announce, bytes.
+    pub mss: u16,
+    /// This node's end of the tunnel.
+    pub tunnel_address: u32,
+    pub tunnel_port: u16,
+    pub reserved: u16,
+    /// Listener for connections placed here.
+    pub placed_address: u32,
+    pub placed_port: u16,
+    /// Listener for connections handed off by peers.
+    pub handoff_port: u16,
+    pub handoff_address: u32,
+    /// Range of the alias addresses.
+    pub alias_network: u32,
+    pub alias_mask: u32,
+    /// Offsets in the running kernel's `tcp_timewait_sock`, from its BTF.
+    pub time_wait_rcv_nxt: u32,
+    pub time_wait_ts_recent: u32,
+}
+
+impl Settings {
+    pub const ZERO: Self = Self {
+        service_address: 0,
+        service_port: 0,
+        mss: 0,
+        tunnel_address: 0,
+        tunnel_port: 0,
+        reserved: 0,
+        placed_address: 0,
+        placed_port: 0,
+        handoff_port: 0,
+        handoff_address: 0,
+        alias_network: 0,
+        alias_mask: 0,
+        time_wait_rcv_nxt: 0,
+        time_wait_ts_recent: 0,
+    };
+}
+
+/// What may change while the programs run. Map value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Control {
+    pub secret: crate::cookie::Secret,
+    /// Non-zero: no new calls from peers.
+    pub draining: u32,
+    pub reserved: u32,
+}
+
+/// Longest answer that the kernel gives by itself, head and body, bytes.
+pub const MAX_ANSWER: usize = 512;
+/// Index of the answer "429 Too Many Requests".
+pub const ANSWER_BUSY: u32 = 0;
+/// Index of the answer "503 Service Unavailable".
+pub const ANSWER_UNAVAILABLE: u32 = 1;
+pub const MAX_ANSWERS: usize = 4;
+
+/// An HTTP answer, ready to be sent. Map value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Answer {
+    pub len: u32,
+    /// [`crate::checksum::sum_bytes`] of the text, folded to 32 bits.
+    pub sum: u32,
+    pub text: [u8; MAX_ANSWER],
+}
+
+impl Answer {
+    /// `None` if the text is longer than [`MAX_ANSWER`].
+    pub fn new(text: &[u8]) -> Option<Self> {
+        if text.len() > MAX_ANSWER {
+            return None;
+        }
+        let mut answer =
+            Self { len: text.len() as u32, sum: crate::checksum::sum_bytes(text) as u32, text: [0; MAX_ANSWER] };
+        answer.text[..text.len()].copy_from_slice(text);
+        Some(answer)
+    }
+}

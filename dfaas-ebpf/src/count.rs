@@ -1,0 +1,68 @@
+//! Counters and events.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    counters::{FunctionCounters, PairCounters},
+    event::{Event, INTERVAL_NS, NOTABLE},
+};
+
+use crate::maps;
+
+/// Adds one to a field of the function's counters.
+#[inline(always)]
+pub(crate) fn function(function: u32, field: fn(*mut FunctionCounters) -> *mut u64) {
+    if let Some(counters) = maps::function_counters(function) {
+        // SAFETY: a per-CPU value, and programs are not preempted by themselves on one CPU.
+        unsafe { *field(counters) += 1 };
+    }
+}
+
+/// Adds one to a field of the counters of function and peer.
+#[inline(always)]
+pub(crate) fn pair(function: u32, peer: u32, field: fn(*mut PairCounters) -> *mut u64) {
+    if let Some(counters) = maps::pair_counters(function, peer) {
+        // SAFETY: as above.
+        unsafe { *field(counters) += 1 };
+    }
+}
+
+/// A field for [`function`] or [`pair`].
+#[macro_export]
+macro_rules! field {
+    ($name:ident) => {
+        // SAFETY: the pointer is to a live map value; only its field's address is taken.
+        |counters| unsafe { &raw mut (*counters).$name }
+    };
+}
+
+/// Counts the verdict, and reports it if it is worth it and none of its kind was reported lately.
+#[inline(always)]
+pub(crate) fn verdict(number: u32, function: u32, source: u32) {
+    if let Some(counter) = maps::verdict_counter(number) {
+        // SAFETY: as above.
+        unsafe { (*counter).packets += 1 };
+    }
+    if number < 64 && NOTABLE >> number & 1 != 0 {
+        report(number, function, source);
+    }
+}
+
+#[inline(never)]
+fn report(number: u32, function: u32, source: u32) {
+    let Some(gate) = maps::gate(number) else { return };
+    // SAFETY: no arguments.
+    let now = unsafe { h::bpf_ktime_get_ns() };
+    // SAFETY: an aligned word in a map; two CPUs may both pass the gate, which costs one event more.
+    unsafe {
+        if now.wrapping_sub(gate.read_volatile()) < INTERVAL_NS && gate.read_volatile() != 0 {
+            return;
+        }
+        gate.write_volatile(now);
+    }
+    let _ = maps::emit(&Event {
+        time_ns: now,
+        verdict: number,
+        function,
+        source: dfaas_common::address::Address::v4(source),
+    });
+}

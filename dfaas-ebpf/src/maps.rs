@@ -1,0 +1,157 @@
+//! Every map. Nobody else names one; who writes it and who reads it stands beside it.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use dfaas_common::{
+    address::Address,
+    counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
+    event::Event,
+    flow::{Flow, FlowKey},
+    http::Name,
+    maps::{EVENTS_BYTES, MAX_DECIDED, MAX_FORWARDED, MAX_PEER_ADDRESSES},
+    peer::{MAX_PEERS, Peer},
+    route::{Buckets, MAX_FUNCTIONS, Route},
+    settings::{Answer, Control, MAX_ANSWERS},
+    verdict::MAX_VERDICTS,
+};
+
+/// Values of such a map are replaced whole: a reader keeps the old one until it is done (RCU). Preallocated elements
+/// would be reused under its hands.
+const REPLACED_WHOLE: usize = BPF_F_NO_PREALLOC as usize;
+
+// Written by the agent, read by the programs.
+#[btf_map]
+static ROUTES: HashMap<Name, Route, MAX_FUNCTIONS, REPLACED_WHOLE> = HashMap::new();
+#[btf_map]
+static PEERS: HashMap<u32, Peer, MAX_PEERS, REPLACED_WHOLE> = HashMap::new();
+/// Tunnel, service and alias addresses to the peer's number.
+#[btf_map]
+static PEER_ADDRESSES: HashMap<Address, u32, MAX_PEER_ADDRESSES> = HashMap::new();
+#[btf_map]
+static CONTROL: Array<Control, 1> = Array::new();
+#[btf_map]
+static ANSWERS: Array<Answer, MAX_ANSWERS> = Array::new();
+
+// Written by the programs, read by the agent.
+/// Live connections given to peers. The agent sweeps those that have been idle for very long.
+#[btf_map]
+static FORWARDED: HashMap<FlowKey, Flow, MAX_FORWARDED> = HashMap::new();
+/// All other decisions, and connections that have ended.
+#[btf_map]
+static DECIDED: LruHashMap<FlowKey, Flow, MAX_DECIDED> = LruHashMap::new();
+#[btf_map]
+static BUCKETS: Array<Buckets, MAX_FUNCTIONS> = Array::new();
+#[btf_map]
+static FUNCTIONS: PerCpuArray<FunctionCounters, MAX_FUNCTIONS> = PerCpuArray::new();
+#[btf_map]
+static PAIRS: PerCpuArray<PairCounters, { MAX_FUNCTIONS * MAX_PEERS }> = PerCpuArray::new();
+#[btf_map]
+static VERDICTS: PerCpuArray<VerdictCounter, MAX_VERDICTS> = PerCpuArray::new();
+/// Time of the last event by verdict.
+#[btf_map]
+static GATES: Array<u64, MAX_VERDICTS> = Array::new();
+#[btf_map]
+static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
+
+macro_rules! by_reference {
+    ($map:ident, $key:expr) => {
+        // SAFETY: values of this map are replaced whole and kept until the program ends (RCU read section).
+        $map.get_ptr($key).map(|p| unsafe { &*p })
+    };
+}
+
+#[inline(always)]
+pub(crate) fn route(name: &Name) -> Option<&'static Route> {
+    by_reference!(ROUTES, name)
+}
+
+#[inline(always)]
+pub(crate) fn peer(number: u32) -> Option<&'static Peer> {
+    by_reference!(PEERS, number)
+}
+
+#[inline(always)]
+pub(crate) fn peer_number(address: u32) -> Option<u32> {
+    // SAFETY: a word, written at once.
+    PEER_ADDRESSES.get_ptr(Address::v4(address)).map(|p| unsafe { *p })
+}
+
+#[inline(always)]
+pub(crate) fn control() -> Option<&'static Control> {
+    // SAFETY: fields are read one by one; the agent announces key changes long before they count.
+    CONTROL.get_ptr(0).map(|p| unsafe { &*p })
+}
+
+#[inline(always)]
+pub(crate) fn answer(index: u32) -> Option<&'static Answer> {
+    // SAFETY: written once, before the programs are attached.
+    ANSWERS.get_ptr(index).map(|p| unsafe { &*p })
+}
+
+#[inline(always)]
+pub(crate) fn buckets(function: u32) -> Option<*mut Buckets> {
+    BUCKETS.get_ptr_mut(function)
+}
+
+/// A decision, and whether it lies in the table of live forwarded connections. Several CPUs may write single fields.
+#[inline(always)]
+pub(crate) fn flow(key: &FlowKey) -> Option<(*mut Flow, bool)> {
+    match FORWARDED.get_ptr_mut(key) {
+        Some(flow) => Some((flow, true)),
+        None => DECIDED.get_ptr_mut(key).map(|flow| (flow, false)),
+    }
+}
+
+/// Records the decision for a connection; false if the table is full.
+#[inline(always)]
+pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow) -> bool {
+    let stored = FORWARDED.insert(key, flow, 0).is_ok();
+    if stored {
+        let _ = DECIDED.remove(key);
+    }
+    stored
+}
+
+/// Records the decision for a connection. A failure does no harm: the next packet is judged by its cookie.
+#[inline(always)]
+pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow) {
+    let _ = FORWARDED.remove(key);
+    let _ = DECIDED.insert(key, flow, 0);
+}
+
+/// Moves a connection that has ended to where it may be evicted: its last packets still find their way.
+#[inline(always)]
+pub(crate) fn retire(key: &FlowKey, flow: *mut Flow) {
+    // SAFETY: the value lives in the map until it is removed below.
+    let _ = DECIDED.insert(key, unsafe { &*flow }, 0);
+    let _ = FORWARDED.remove(key);
+}
+
+#[inline(always)]
+pub(crate) fn function_counters(function: u32) -> Option<*mut FunctionCounters> {
+    FUNCTIONS.get_ptr_mut(function)
+}
+
+#[inline(always)]
+pub(crate) fn pair_counters(function: u32, peer: u32) -> Option<*mut PairCounters> {
+    PAIRS.get_ptr_mut(pair_index(function, peer))
+}
+
+#[inline(always)]
+pub(crate) fn verdict_counter(number: u32) -> Option<*mut VerdictCounter> {
+    VERDICTS.get_ptr_mut(number)
+}
+
+#[inline(always)]
+pub(crate) fn gate(number: u32) -> Option<*mut u64> {
+    GATES.get_ptr_mut(number)
+}
+
+/// False if the agent has fallen behind and the buffer is full.
+#[inline(always)]
+pub(crate) fn emit(event: &Event) -> bool {
+    EVENTS.output(event, 0).is_ok()
+}

@@ -1,0 +1,116 @@
+//! A packet in TC.
+
+use aya_ebpf::{bindings::__sk_buff, cty::c_void, helpers as h};
+use dfaas_common::packet::Plain;
+
+use super::{Hint, Packet, ok};
+
+/// `BPF_F_PSEUDO_HDR` with a field of four bytes.
+const PSEUDO_HEADER_4: u64 = 0x10 | 4;
+/// Offsets of the checksums in an untagged frame with an IPv4 header without options.
+const IP_CHECKSUM_AT: u32 = 14 + 10;
+const TCP_CHECKSUM_AT: u32 = 34 + 16;
+
+#[repr(transparent)]
+pub(crate) struct Skb(*mut __sk_buff);
+
+impl Packet for Skb {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        // SAFETY: the context is valid for the whole run.
+        unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+    #[inline(always)]
+    fn load<T: Plain>(&self, at: u32, buffer: &mut T, len: u32) -> Option<()> {
+        // SAFETY: the verifier checks `len` against the buffer.
+        ok(unsafe { h::bpf_skb_load_bytes(self.0.cast(), at, core::ptr::from_mut(buffer).cast(), len) })
+    }
+    #[inline(always)]
+    fn raw(&self) -> *mut c_void {
+        self.0.cast()
+    }
+}
+
+impl Skb {
+    #[inline(always)]
+    pub(crate) fn new(ctx: *mut __sk_buff) -> Self {
+        Self(ctx)
+    }
+
+    /// What XDP said about this packet. Nothing from the network can write here.
+    #[inline(always)]
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        // SAFETY: the context is valid.
+        let (meta, data) = unsafe { ((*self.0).data_meta as usize, (*self.0).data as usize) };
+        if meta + size_of::<Hint>() > data {
+            return None;
+        }
+        // SAFETY: inside the metadata area, which is aligned to 4 bytes.
+        let hint = unsafe { *(meta as *const Hint) };
+        if hint.magic == Hint::MAGIC { Some(hint) } else { None }
+    }
+
+    #[inline(always)]
+    pub(crate) fn mark(&self) -> u32 {
+        // SAFETY: the context is valid.
+        unsafe { (*self.0).mark }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_mark(&mut self, mark: u32) {
+        // SAFETY: the context is valid and the field writable.
+        unsafe { (*self.0).mark = mark };
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        // SAFETY: the context is valid.
+        unsafe { (*self.0).len }
+    }
+
+    #[inline(always)]
+    pub(crate) fn ifindex(&self) -> u32 {
+        // SAFETY: the context is valid.
+        unsafe { (*self.0).ifindex }
+    }
+
+    /// Makes the first `len` bytes readable and writable in place.
+    #[inline(always)]
+    pub(crate) fn pull(&mut self, len: u32) -> Option<()> {
+        // SAFETY: the context is valid; no packet reference outlives `&mut self`.
+        ok(unsafe { h::bpf_skb_pull_data(self.0, len) })
+    }
+
+    #[inline(always)]
+    pub(crate) fn store<T: Plain>(&mut self, at: u32, value: &T) -> Option<()> {
+        // SAFETY: the value is as long as said.
+        ok(unsafe { h::bpf_skb_store_bytes(self.0, at, core::ptr::from_ref(value).cast(), size_of::<T>() as u32, 0) })
+    }
+
+    /// Rewrites an IPv4 address (`at`: its offset) with both checksums, incrementally (RFC 1624).
+    #[inline(always)]
+    pub(crate) fn replace_address(&mut self, at: u32, old: u32, new: u32) -> Option<()> {
+        // SAFETY: the context is valid and the offsets are of a frame that was parsed.
+        unsafe {
+            ok(h::bpf_l4_csum_replace(self.0, TCP_CHECKSUM_AT, old.into(), new.into(), PSEUDO_HEADER_4))?;
+            ok(h::bpf_l3_csum_replace(self.0, IP_CHECKSUM_AT, old.into(), new.into(), 4))?;
+        }
+        self.store(at, &new)
+    }
+
+    /// Sends a copy to the stack as if it had just come in.
+    #[inline(always)]
+    pub(crate) fn reinject(&mut self) {
+        // BPF_F_INGRESS. A failure is a lost packet: the client repeats it.
+        // SAFETY: the context is valid.
+        unsafe { h::bpf_clone_redirect(self.0, self.ifindex(), 1) };
+    }
+
+    /// Makes room between link and network header.
+    #[inline(always)]
+    pub(crate) fn grow(&mut self, by: i32, flags: u64) -> Option<()> {
+        // BPF_ADJ_ROOM_MAC is 1.
+        // SAFETY: the context is valid; no packet reference outlives `&mut self`.
+        ok(unsafe { h::bpf_skb_adjust_room(self.0, by, 1, flags) })
+    }
+}

@@ -1,0 +1,128 @@
+//! Which target takes a call.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    flow::{LOCAL, PEER, REFUSED},
+    http::Name,
+    limit,
+    peer::MAX_PEERS,
+    route::{Buckets, LOCAL_FIRST, NO_FUNCTION, Route, SLOT_LOCAL, SLOT_REFUSE},
+    settings::ANSWER_BUSY,
+};
+
+use crate::{atomic, maps};
+
+/// Turns tried before a call is refused. Slots are interleaved, so this passes over several full peers.
+const MAX_TURNS: u32 = 8;
+/// No peer is left out.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
+/// The outcome of [`pick`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Picked {
+    /// Index of the function, or [`NO_FUNCTION`] if it has no table.
+    pub(crate) function: u32,
+    /// [`LOCAL`], [`PEER`] or [`REFUSED`].
+    pub(crate) target: u32,
+    /// Of a peer: its number. Of a refusal: the index of the answer.
+    pub(crate) detail: u32,
+}
+
+impl Picked {
+    pub(crate) const LOCAL: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: 0 };
+}
+
+/// Chooses by the function's table; peer `without` is left out.
+#[inline(always)]
+pub(crate) fn pick(name: &Name, without: u32) -> Picked {
+    let mut picked = Picked::LOCAL;
+    pick_target(name, without, &mut picked);
+    picked
+}
+
+/// A function of its own that the verifier checks once and alone.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn pick_target(name: *const Name, without: u32, out: *mut Picked) -> i32 {
+    if name.is_null() || out.is_null() {
+        return -1;
+    }
+    // SAFETY: not null, and sized by the verifier from the types.
+    if let Some(picked) = choose(unsafe { &*name }, without) {
+        // SAFETY: as above.
+        unsafe { *out = picked };
+        return 1;
+    }
+    0
+}
+
+#[inline(always)]
+fn choose(name: &Name, without: u32) -> Option<Picked> {
+    let route = maps::route(name)?;
+    let buckets = maps::buckets(route.function)?;
+    let picked = |target, detail| Some(Picked { function: route.function, target, detail });
+    // SAFETY: no arguments.
+    let now = unsafe { h::bpf_ktime_get_ns() };
+    if route.shape == LOCAL_FIRST && route.deployed != 0 && take_local(route, buckets, now, route.local.burst_ns) {
+        return picked(LOCAL, 0);
+    }
+    // SAFETY: an aligned word in a map value.
+    let turn = unsafe { atomic::fetch_add(&raw mut (*buckets).turn, 1) } as u32;
+    for i in 0..MAX_TURNS {
+        match route.slots[turn.wrapping_add(i) as u8 as usize] {
+            SLOT_REFUSE => break,
+            SLOT_LOCAL => {
+                if take_local(route, buckets, now, route.local.burst_ns) {
+                    return picked(LOCAL, 0);
+                }
+            }
+            slot => {
+                let number = u32::from(slot) & (MAX_PEERS as u32 - 1);
+                if number != without && peer_takes(route, buckets, number, now) {
+                    return picked(PEER, number);
+                }
+            }
+        }
+    }
+    picked(REFUSED, ANSWER_BUSY)
+}
+
+/// Takes a token of what this node may serve.
+#[inline(always)]
+pub(crate) fn take_local(route: &Route, buckets: *mut Buckets, now_ns: u64, burst_ns: u64) -> bool {
+    // SAFETY: a live map value; only the field's address is taken.
+    take(unsafe { &raw mut (*buckets).local_tat_ns }, now_ns, route.local.interval_ns, burst_ns)
+}
+
+/// Takes a token of what a peer grants us, if it takes calls at all.
+#[inline(always)]
+fn peer_takes(route: &Route, buckets: *mut Buckets, number: u32, now_ns: u64) -> bool {
+    let index = number as usize & (MAX_PEERS - 1);
+    // SAFETY: the index is masked to the array; only the address is taken.
+    let tat = unsafe { (&raw mut (*buckets).out_tat_ns).cast::<u64>().add(index) };
+    maps::peer(number).is_some_and(|peer| peer.takes_calls(now_ns))
+        && take(tat, now_ns, route.out_interval_ns[index], route.out_burst_ns)
+}
+
+/// Takes a token, without a lock. Three lost races in a row admit the call: rather one too many than a wrong refusal.
+#[inline(always)]
+pub(crate) fn take(tat: *mut u64, now_ns: u64, interval_ns: u64, burst_ns: u64) -> bool {
+    match interval_ns {
+        limit::OPEN => return true,
+        limit::CLOSED => return false,
+        _ => {}
+    }
+    // SAFETY: an aligned word in a map value.
+    let mut old = unsafe { tat.read_volatile() };
+    for _ in 0..3 {
+        let Some(new) = limit::admit(old, now_ns, interval_ns, burst_ns) else { return false };
+        // SAFETY: as above.
+        let was = unsafe { atomic::compare_exchange(tat, old, new) };
+        if was == old {
+            return true;
+        }
+        old = was;
+    }
+    true
+}

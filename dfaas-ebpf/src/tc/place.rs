@@ -1,0 +1,162 @@
+//! TC ingress: makes the socket of a connection that XDP has placed on this node.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    checksum, cookie,
+    options::{NO_WINDOW_SCALE, Options},
+    packet::{Be16, Be32, ETH_LEN, EthIpTcp, IpTcp, OPTIONS_AT, RST, Segment, TCP_AT, Tcp},
+    verdict::Verdict,
+};
+
+use crate::{
+    kfunc, maps, options,
+    packet::{Hint, Packet, Skb},
+    setting,
+    socket::{self, LISTEN, Socket, TIME_WAIT, Tuple},
+};
+
+/// Mark of a packet that this program has sent round again. Nothing from the network carries a mark.
+const SENT_ROUND: u32 = 0x4446_0078;
+/// Offset of the destination address.
+const DESTINATION_AT: u32 = ETH_LEN as u32 + 16;
+
+/// `None`: nothing to do with us.
+#[inline(always)]
+pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
+    let mut kind = 0;
+    let mut number = u32::MAX;
+    if let Some(hint) = skb.hint() {
+        kind = hint.kind;
+        number = u32::from(hint.peer);
+    } else if skb.mark() == SENT_ROUND {
+        skb.set_mark(0);
+        kind = Hint::LOCAL_FIRST;
+    }
+    if kind == 0 {
+        return None;
+    }
+    skb.pull(TCP_AT as u32 + 20)?;
+    let len = skb.len();
+    let mut s = Segment::parse(skb.get::<EthIpTcp>(0)?, len).ok()?;
+    let handed_off = if kind == Hint::LOCAL_FIRST {
+        // A packet sent round already has its alias.
+        s.destination != setting!(service_address)
+    } else {
+        let Some(peer) = maps::peer(number) else { return Some(Verdict::PeerUnknown) };
+        skb.replace_address(DESTINATION_AT, s.destination, peer.alias)?;
+        s.destination = peer.alias;
+        true
+    };
+    if kind == Hint::PEER_LATER || !s.carries_data() {
+        if !handed_off || s.has(RST) {
+            return None;
+        }
+        // The first packet may still be on its way: no reset, the client repeats.
+        let exists = socket::exists(&skb, (&s).into());
+        return Some(if exists { Verdict::LaterWithSocket } else { Verdict::LaterWithoutSocket });
+    }
+    Some(first(skb, &s, handed_off))
+}
+
+#[inline(always)]
+fn first(mut skb: Skb, s: &Segment, handed_off: bool) -> Verdict {
+    let Some(o) = options::read(&skb, OPTIONS_AT as u32, s.options_len()) else { return Verdict::PlaceFailed };
+    if let Some(old) = Socket::find(&skb, s.into()) {
+        let state = old.state();
+        let doomed = if state == LISTEN { None } else { doomed(&old, state, s, &o) };
+        drop(old);
+        if let Some(rcv_nxt) = doomed {
+            skb.set_mark(SENT_ROUND);
+            replace(skb, rcv_nxt);
+            return Verdict::OldSocketReplaced;
+        }
+        if state != LISTEN {
+            return Verdict::PlacedAlready;
+        }
+    }
+    let tuple = Tuple::from(s);
+    let tuple = if handed_off { tuple.to_handoff() } else { tuple.to_placed() };
+    let Some(listener) = Socket::find(&skb, tuple) else { return Verdict::PlaceWithoutListener };
+    if listener.state() != LISTEN {
+        return Verdict::PlaceWithoutListener;
+    }
+    // SAFETY: a referenced socket; null if it is of another kind.
+    let tcp = unsafe { h::bpf_skc_to_tcp_sock(listener.raw().cast()) };
+    if tcp.is_null() {
+        return Verdict::PlaceWithoutListener;
+    }
+    let mut attributes = attributes(s, &o);
+    // SAFETY: context and listener are valid, the reference is held by `listener`.
+    match unsafe { kfunc::bpf_sk_assign_tcp_reqsk(skb.raw(), tcp.cast(), &mut attributes) } {
+        0 => Verdict::Placed,
+        _ => Verdict::PlaceFailed,
+    }
+}
+
+/// What the handshake agreed on: in the cookie, and in the timestamps of this packet.
+#[inline(always)]
+fn attributes(s: &Segment, o: &Options) -> kfunc::TcpRequestAttributes {
+    let (mss, window_scale, sack) = cookie::unpack(s.our_isn());
+    let scaled = window_scale != NO_WINDOW_SCALE;
+    kfunc::TcpRequestAttributes {
+        rcv_tsval: o.timestamp,
+        rcv_tsecr: o.timestamp_echo,
+        mss,
+        rcv_wscale: if scaled { 7 } else { 0 },
+        snd_wscale: if scaled { window_scale } else { 0 },
+        ecn_ok: 0,
+        wscale_ok: scaled.into(),
+        sack_ok: sack.into(),
+        tstamp_ok: o.has_timestamp.into(),
+        usec_ts_ok: 0,
+    }
+}
+
+#[inline(always)]
+fn newer(a: u32, b: u32) -> bool {
+    a.wrapping_sub(b).cast_signed() > 0
+}
+
+/// `rcv_nxt` of a socket that must give way: an older connection of the same client port. A duplicate of an older first
+/// packet does not count as newer, so it cannot make a call happen twice.
+#[inline(always)]
+fn doomed(old: &Socket, state: u32, s: &Segment, o: &Options) -> Option<u32> {
+    if state == TIME_WAIT {
+        let (rcv_nxt, last) = old.time_wait()?;
+        let newer = newer(s.sequence, rcv_nxt) || o.has_timestamp && last != 0 && newer(o.timestamp, last);
+        return newer.then_some(rcv_nxt);
+    }
+    let (rcv_nxt, our_isn) = old.full()?;
+    // The same connection has the same ISN of ours (before and after the first acknowledgement).
+    let same = our_isn == s.acknowledgement || our_isn == s.our_isn();
+    if same { None } else { Some(rcv_nxt) }
+}
+
+/// Ends the old socket by a reset with exactly its `rcv_nxt` (RFC 5961, 3.2) and sends the packet round behind it.
+#[inline(never)]
+fn replace(skb: Skb, rcv_nxt: u32) -> u32 {
+    try_replace(skb, rcv_nxt).is_some().into()
+}
+
+#[inline(always)]
+fn try_replace(mut skb: Skb, rcv_nxt: u32) -> Option<()> {
+    let mut headers = [0u64; 5];
+    skb.load(ETH_LEN as u32, &mut headers, 40)?;
+    let packet: &mut IpTcp = skb.get_mut(ETH_LEN)?;
+    packet.ip.total_len = Be16::new(40);
+    checksum::set_ipv4(&mut packet.ip);
+    packet.tcp = Tcp {
+        source: packet.tcp.source,
+        destination: packet.tcp.destination,
+        sequence: Be32::new(rcv_nxt),
+        data_offset: 0x50,
+        flags: RST,
+        ..Tcp::default()
+    };
+    let pseudo = checksum::pseudo_header(packet.ip.source.raw(), packet.ip.destination.raw(), 20);
+    packet.tcp.checksum = Be16::from_raw(checksum::fold(pseudo + checksum::sum(&packet.tcp)));
+    skb.reinject();
+    skb.store(ETH_LEN as u32, &headers)?;
+    skb.reinject();
+    Some(())
+}

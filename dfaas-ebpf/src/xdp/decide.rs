@@ -1,0 +1,117 @@
+//! The decision on a packet that comes in by the network.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    address::Address,
+    cookie::{self, Kind},
+    flow::FlowKey,
+    packet::{ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp},
+    tunnel,
+    verdict::Verdict,
+};
+
+use super::{Act, Plan, known};
+use crate::{
+    maps,
+    packet::{Packet, Xdp},
+    setting, socket,
+};
+
+const FIRST: u32 = Kind::First as u32;
+const FOREIGN: u32 = Kind::Foreign as u32;
+
+/// What to do, as a number of [`Act`].
+#[inline(never)]
+pub(super) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
+    match try_decide(x, plan) {
+        Ok(act) => act,
+        Err(verdict) => plan.done(verdict),
+    }
+}
+
+#[inline(always)]
+fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
+    if is_tunnel(&x) {
+        return Ok(Act::OpenTunnel as u32);
+    }
+    let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
+    // Everything else on this host is left alone before any further look.
+    if frame.ip.destination.raw() != setting!(service_address) {
+        return Err(Verdict::NotSteered);
+    }
+    plan.segment = Segment::parse(frame, x.len())?;
+    let s = &plan.segment;
+    if s.destination_port != setting!(service_port) {
+        return Err(Verdict::NotSteered);
+    }
+    plan.source = s.source;
+    plan.payload_at = TCP_AT as u32 + s.header_len;
+    let key = FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 };
+    let flow = maps::flow(&key);
+    if s.has(SYN) {
+        if s.has(ACK | RST | FIN) {
+            return Err(Verdict::SynMalformed);
+        }
+        if let Some((flow, _)) = flow {
+            // SAFETY: a live map value; one word.
+            unsafe { (*flow).newer_isn = s.sequence };
+        }
+        return Ok(plan.then(Act::SynAck, 0, 0, Verdict::SynAnswered));
+    }
+    if !s.has(ACK | RST) {
+        return Err(Verdict::NoAckFlag);
+    }
+    let mut kind = FOREIGN;
+    if let Some((flow, live)) = flow {
+        // SAFETY: a live map value; words read one by one.
+        let newer = unsafe { (*flow).newer_isn == s.client_isn() && (*flow).client_isn != s.client_isn() };
+        if newer {
+            kind = check_cookie(s);
+        }
+        if kind != FIRST {
+            if known::may_go_elsewhere(s, flow) {
+                return Ok(Act::First as u32);
+            }
+            return known::decide(x, &key, flow, live, plan);
+        }
+    } else if !s.has(RST) {
+        kind = check_cookie(s);
+    }
+    match kind {
+        FIRST => {}
+        FOREIGN => return Err(Verdict::NoCookie),
+        _ => return Err(if socket::exists(&x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
+    }
+    if s.payload_len == 0 {
+        return Err(if s.has(FIN | RST) { Verdict::CloseWithoutData } else { Verdict::HandshakeAck });
+    }
+    Ok(Act::First as u32)
+}
+
+/// Is this our tunnel, addressed to us?
+#[inline(always)]
+fn is_tunnel(x: &Xdp) -> bool {
+    let (Some(eth), Some(ip), Some(udp)) = (x.get::<Eth>(0), x.get::<Ipv4>(ETH_LEN), x.get::<Udp>(TCP_AT)) else {
+        return false;
+    };
+    eth.ethertype.get() == ETHERTYPE_IPV4
+        && ip.version_ihl == 0x45
+        && ip.protocol == PROTOCOL_UDP
+        && ip.destination.raw() == setting!(tunnel_address)
+        && udp.destination.get() == tunnel::PORT
+}
+
+#[inline(always)]
+pub(super) fn epoch() -> u32 {
+    // SAFETY: no arguments.
+    cookie::epoch(unsafe { h::bpf_ktime_get_tai_ns() })
+}
+
+/// [`Kind`] of the segment, as a number.
+#[inline(never)]
+fn check_cookie(s: &Segment) -> u32 {
+    let Some(control) = maps::control() else { return FOREIGN };
+    let cookie = s.our_isn();
+    let epoch = cookie::epoch_of(cookie, epoch());
+    cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, epoch) as u32
+}

@@ -1,0 +1,92 @@
+//! The first data packet of a connection: record the choice, count it.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    address::Address,
+    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED},
+    packet::Eth,
+    route::NO_FUNCTION,
+    settings::ANSWER_UNAVAILABLE,
+    verdict::Verdict,
+};
+
+use super::{Act, Plan};
+use crate::{
+    count, field, maps,
+    packet::{Hint, Packet, Xdp},
+    pick::Picked,
+};
+
+/// Returns what to do, as a number of [`Act`].
+#[inline(never)]
+pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
+    let Some(eth) = x.get::<Eth>(0) else { return plan.done(Verdict::LoadFailed) };
+    let s = &plan.segment;
+    let key = FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 };
+    let mut flow = Flow {
+        mac: eth.source,
+        finished: 0,
+        bounces: 0,
+        target: plan.picked.target,
+        detail: plan.picked.detail,
+        client_isn: s.client_isn(),
+        our_isn: s.our_isn(),
+        newer_isn: s.client_isn(),
+        function: plan.picked.function,
+        ifindex: x.ifindex(),
+        reserved: 0,
+        // SAFETY: no arguments.
+        last_ns: unsafe { h::bpf_ktime_get_coarse_ns() },
+    };
+    if flow.target == PEER && !maps::insert_forwarded(&key, &flow) {
+        plan.code = Verdict::FlowTableFull.code();
+        plan.picked.target = LOCAL;
+        flow.target = LOCAL;
+    }
+    if flow.target != PEER {
+        maps::insert_decided(&key, &flow);
+    }
+    account(plan.picked);
+    let (a, acknowledgement) = (plan.picked.detail, plan.segment.acknowledgement);
+    match flow.target {
+        PEER => {
+            plan.a = a;
+            plan.b = 1;
+            Act::Encapsulate as u32
+        }
+        REFUSED => {
+            plan.a = acknowledgement;
+            plan.b = a;
+            Act::Answer as u32
+        }
+        _ => {
+            hint_local(x);
+            Act::Nothing as u32
+        }
+    }
+}
+
+/// Tells TC to make the socket here.
+#[inline(always)]
+pub(super) fn hint_local(mut x: Xdp) {
+    // Without room for the hint TC makes no socket and the client repeats; it is never served wrongly.
+    let _ = x.set_hint(Hint::new(Hint::LOCAL_FIRST, 0));
+}
+
+#[inline(always)]
+fn account(picked: Picked) {
+    let function = picked.function;
+    if function == NO_FUNCTION {
+        return;
+    }
+    count::function(function, field!(seen));
+    match picked.target {
+        LOCAL => count::function(function, field!(local)),
+        PEER => {
+            count::function(function, field!(forwarded));
+            count::pair(function, picked.detail, field!(forwarded));
+        }
+        _ if picked.detail == ANSWER_UNAVAILABLE => count::function(function, field!(unavailable)),
+        _ => count::function(function, field!(refused)),
+    }
+}

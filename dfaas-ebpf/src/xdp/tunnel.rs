@@ -1,0 +1,127 @@
+//! Into the tunnel, and out of it.
+
+use dfaas_common::{
+    packet::{ETH_LEN, Eth, IpTcp, Mac, Wire},
+    tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer, proof},
+    verdict::Verdict,
+};
+
+use super::Plan;
+use crate::{
+    maps,
+    packet::{Hint, Packet, Xdp},
+    setting,
+};
+
+/// A frame's headers up to the inner packet.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct OuterFrame {
+    pub(super) eth: Eth,
+    pub(super) outer: Outer,
+}
+// SAFETY: byte-wise parts, no padding.
+unsafe impl Wire for OuterFrame {}
+
+/// A frame's headers up to the inner TCP header.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Tunnelled {
+    pub(super) eth: Eth,
+    pub(super) outer: Outer,
+    pub(super) inner: IpTcp,
+}
+// SAFETY: as above.
+unsafe impl Wire for Tunnelled {}
+
+/// Sends the packet to a peer.
+#[inline(never)]
+pub(super) fn encapsulate(x: Xdp, peer: u32, first: u32) -> u32 {
+    match try_encapsulate(x, peer, first != 0) {
+        Ok(()) => 0,
+        Err(verdict) => verdict.code(),
+    }
+}
+
+#[inline(always)]
+fn try_encapsulate(mut x: Xdp, number: u32, first: bool) -> Result<(), Verdict> {
+    let peer = maps::peer(number).ok_or(Verdict::PeerLost)?;
+    let kind = if first { FIRST } else { LATER };
+    let inner: &IpTcp = x.get(ETH_LEN).ok_or(Verdict::LoadFailed)?;
+    // Not the frame's length: short frames are padded.
+    let len = inner.ip.total_len.get();
+    let spread = inner.tcp.source.raw();
+    let proof = proof(&peer.send, kind, inner);
+    x.adjust_head(-(OUTER_LEN as i32)).ok_or(Verdict::NoRoom)?;
+    let source = Mac::new(x.get::<Eth>(OUTER_LEN).ok_or(Verdict::LoadFailed)?.destination);
+    let frame: &mut OuterFrame = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
+    frame.eth.set(Mac::new(peer.mac), source);
+    frame.outer = outer(setting!(tunnel_address), peer.tunnel, spread, len, kind, peer.send.epoch, proof);
+    Ok(())
+}
+
+/// Gives a connection that one peer has sent back to the next.
+#[inline(never)]
+pub(super) fn hand_on(x: Xdp, peer: u32) -> u32 {
+    match try_hand_on(x, peer) {
+        Ok(()) => 0,
+        Err(verdict) => verdict.code(),
+    }
+}
+
+#[inline(always)]
+fn try_hand_on(mut x: Xdp, number: u32) -> Result<(), Verdict> {
+    let peer = maps::peer(number).ok_or(Verdict::PeerLost)?;
+    let frame: &mut Tunnelled = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
+    let len = frame.inner.ip.total_len.get();
+    let spread = frame.inner.tcp.source.raw();
+    let proof = proof(&peer.send, FIRST, &frame.inner);
+    let source = Mac::new(frame.eth.destination);
+    frame.eth.set(Mac::new(peer.mac), source);
+    frame.outer = outer(setting!(tunnel_address), peer.tunnel, spread, len, FIRST, peer.send.epoch, proof);
+    Ok(())
+}
+
+/// Takes the tunnel off; the link-layer addresses stay.
+#[inline(always)]
+fn take_off(x: &mut Xdp, destination: Option<Mac>) -> Result<(), Verdict> {
+    let eth: &Eth = x.get(0).ok_or(Verdict::LoadFailed)?;
+    // Towards a client, the frame leaves from where the tunnel came in.
+    let (to, from) = match destination {
+        Some(client) => (client, Mac::new(eth.destination)),
+        None => (Mac::new(eth.destination), Mac::new(eth.source)),
+    };
+    x.adjust_head(OUTER_LEN as i32).ok_or(Verdict::NoRoom)?;
+    x.get_mut::<Eth>(0).ok_or(Verdict::LoadFailed)?.set(to, from);
+    Ok(())
+}
+
+/// Inner packet to the stack, with a hint for TC.
+#[inline(never)]
+pub(super) fn pass_inner(mut x: Xdp, hint: u32, peer: u32) -> u32 {
+    if let Err(verdict) = take_off(&mut x, None) {
+        return verdict.code();
+    }
+    match x.set_hint(Hint::new(hint as u16, peer)) {
+        Some(()) => 0,
+        None => Verdict::NoRoom.code(),
+    }
+}
+
+/// Inner packet to the client.
+#[inline(never)]
+pub(super) fn return_inner(mut x: Xdp, plan: &Plan) -> u32 {
+    match take_off(&mut x, Some(plan.mac)) {
+        Ok(()) => 0,
+        Err(verdict) => verdict.code(),
+    }
+}
+
+/// The tunnel off and nothing else.
+#[inline(never)]
+pub(super) fn uncover(mut x: Xdp) -> u32 {
+    match take_off(&mut x, None) {
+        Ok(()) => 0,
+        Err(verdict) => verdict.code(),
+    }
+}

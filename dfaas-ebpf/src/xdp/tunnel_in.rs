@@ -1,0 +1,108 @@
+//! The decision on a tunnel packet. Every check has its verdict.
+
+pub(super) mod bounced;
+pub(super) mod handoff;
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    address::Address,
+    flow::{FlowKey, PEER, PEER_FINISHED},
+    packet::Segment,
+    peer::{Peer, Seal},
+    tunnel::{BOUNCE, FIRST, OUTER_LEN, is_martian, proof},
+    verdict::Verdict,
+};
+
+use super::{Act, Plan, known, tunnel::Tunnelled};
+use crate::{
+    maps,
+    packet::{Hint, Packet, Xdp},
+    setting,
+};
+
+/// Offset of the inner IPv4 header.
+const INNER_AT: u32 = 14 + OUTER_LEN as u32;
+
+/// What to do, as a number of [`Act`].
+#[inline(never)]
+pub(super) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
+    match try_decide(x, plan) {
+        Ok(act) => act,
+        Err(verdict) => plan.done(verdict),
+    }
+}
+
+#[inline(always)]
+fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
+    let frame: &Tunnelled = x.get(0).ok_or(Verdict::TunnelMalformed)?;
+    let from = frame.outer.ip.source.raw();
+    plan.source = from;
+    let number = maps::peer_number(from).ok_or(Verdict::TunnelStranger)?;
+    let peer = maps::peer(number).ok_or(Verdict::TunnelStranger)?;
+    if peer.tunnel != from {
+        return Err(Verdict::TunnelStranger);
+    }
+    let geneve = &frame.outer.geneve;
+    if !geneve.is_ours() {
+        return Err(Verdict::TunnelMalformed);
+    }
+    plan.segment = Segment::parse_inner(&frame.inner, x.len().wrapping_sub(INNER_AT))?;
+    let kind = geneve.kind;
+    let seal = seal_of(peer, u32::from(geneve.epoch.get())).ok_or(Verdict::TunnelWrongEpoch)?;
+    if geneve.tag.get() != proof(seal, kind, &frame.inner) {
+        return Err(Verdict::TunnelWrongTag);
+    }
+    plan.a = number;
+    let s = &plan.segment;
+    plan.payload_at = INNER_AT + 20 + s.header_len;
+    if kind == BOUNCE {
+        return bounced::check(number, plan);
+    }
+    if s.source == setting!(service_address) && s.source_port == setting!(service_port) {
+        return returned(number, plan);
+    }
+    if s.destination != peer.service || s.destination_port != peer.service_port {
+        return Err(Verdict::TunnelWrongService);
+    }
+    if is_martian(s.source) || s.source == setting!(tunnel_address) || s.source == setting!(service_address) {
+        return Err(Verdict::TunnelMartian);
+    }
+    if kind == FIRST {
+        return Ok(Act::Admit as u32);
+    }
+    Ok(plan.then(Act::PassInner, number, Hint::PEER_LATER.into(), Verdict::LaterFromPeer))
+}
+
+/// What the peer must use in this epoch.
+#[inline(always)]
+fn seal_of(peer: &Peer, epoch: u32) -> Option<&Seal> {
+    if epoch == 0 {
+        return None;
+    }
+    if peer.receive[0].epoch == epoch {
+        Some(&peer.receive[0])
+    } else if peer.receive[1].epoch == epoch {
+        Some(&peer.receive[1])
+    } else {
+        None
+    }
+}
+
+/// An answer on a connection that we handed to this peer: to the client.
+#[inline(always)]
+fn returned(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
+    let s = &plan.segment;
+    let key = FlowKey { address: Address::v4(s.destination), port: s.destination_port, reserved: 0 };
+    let (flow, live) = maps::flow(&key).ok_or(Verdict::ReturnWithoutFlow)?;
+    // SAFETY: a live map value; words read one by one.
+    if unsafe { (*flow).target != PEER || (*flow).detail != number } {
+        return Err(Verdict::ReturnWithoutFlow);
+    }
+    // SAFETY: as above.
+    unsafe { (*flow).last_ns = h::bpf_ktime_get_coarse_ns() };
+    if known::finish(s.flags, PEER_FINISHED, flow) && live {
+        maps::retire(&key, flow);
+    }
+    plan.towards_client(flow);
+    Ok(plan.then(Act::ReturnInner, 0, 0, Verdict::Returned))
+}

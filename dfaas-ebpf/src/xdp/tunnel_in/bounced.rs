@@ -1,0 +1,95 @@
+//! A connection that a peer has sent back: the next target takes it.
+
+use dfaas_common::{
+    address::Address,
+    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED},
+    packet::Segment,
+    route::NO_FUNCTION,
+    settings::ANSWER_BUSY,
+    verdict::Verdict,
+};
+
+use crate::{
+    count, field, maps,
+    packet::Hint,
+    xdp::{Act, Plan},
+};
+
+/// After so many refusals the call is refused.
+const MAX_BOUNCES: u8 = 3;
+
+#[inline(always)]
+fn key(s: &Segment) -> FlowKey {
+    FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 }
+}
+
+/// Is it ours, and with this peer?
+#[inline(always)]
+pub(super) fn check(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
+    let s = &plan.segment;
+    let (flow, _) = maps::flow(&key(s)).ok_or(Verdict::BouncedBack)?;
+    // SAFETY: a live map value; words read one by one.
+    let ours = unsafe {
+        (*flow).target == PEER
+            && (*flow).detail == number
+            && (*flow).client_isn == s.client_isn()
+            && (*flow).our_isn == s.our_isn()
+    };
+    if !ours {
+        return Err(Verdict::BouncedBack);
+    }
+    plan.without = number;
+    Ok(Act::TakeBack as u32)
+}
+
+/// Records the new choice. Returns what to do, as a number of [`Act`].
+#[inline(never)]
+pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
+    let key = key(&plan.segment);
+    let Some((flow, _)) = maps::flow(&key) else { return plan.done(Verdict::BouncedBack) };
+    // SAFETY: a live map value; another CPU does not handle this client's first packet at the same time.
+    let bounces = unsafe {
+        (*flow).bounces = (*flow).bounces.wrapping_add(1);
+        (*flow).bounces
+    };
+    let mut picked = plan.picked;
+    if picked.function != NO_FUNCTION {
+        count::pair(picked.function, plan.without, field!(bounced));
+    }
+    if picked.target == PEER && bounces > MAX_BOUNCES {
+        picked.target = REFUSED;
+        picked.detail = ANSWER_BUSY;
+    }
+    // SAFETY: as above.
+    unsafe {
+        (*flow).target = picked.target;
+        (*flow).detail = picked.detail;
+    }
+    if picked.target == PEER {
+        if picked.function != NO_FUNCTION {
+            count::pair(picked.function, picked.detail, field!(forwarded));
+        }
+        return plan.then(Act::HandOn, picked.detail, 0, Verdict::BouncedToPeer);
+    }
+    settle(&key, flow, picked.target, picked.function);
+    if picked.target == LOCAL {
+        return plan.then(Act::PassInner, 0, Hint::LOCAL_FIRST.into(), Verdict::BouncedToLocal);
+    }
+    plan.towards_client(flow);
+    let sequence = plan.segment.acknowledgement;
+    plan.then(Act::AnswerInner, sequence, picked.detail, Verdict::BouncedRefused)
+}
+
+/// The connection is no peer's any more. The count as forwarded stays: it was.
+#[inline(always)]
+fn settle(key: &FlowKey, flow: *mut Flow, target: u32, function: u32) {
+    maps::retire(key, flow);
+    if function == NO_FUNCTION {
+        return;
+    }
+    if target == LOCAL {
+        count::function(function, field!(local));
+    } else {
+        count::function(function, field!(refused));
+    }
+}

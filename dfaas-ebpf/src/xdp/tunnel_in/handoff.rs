@@ -1,0 +1,94 @@
+//! A connection that a peer hands to us: take it, or send it back untouched.
+
+use aya_ebpf::helpers as h;
+use dfaas_common::{
+    http::Name,
+    packet::{Be16, Be64},
+    peer::{MAX_PEERS, Peer},
+    route::NO_FUNCTION,
+    tunnel::{BOUNCE, tag},
+    verdict::Verdict,
+};
+
+use crate::{
+    count, field, maps,
+    packet::{Hint, Packet, Xdp},
+    pick::{take, take_local},
+    request::read_name,
+    socket::{self, Tuple},
+    xdp::{Act, Plan, tunnel::Tunnelled},
+};
+
+/// Decides on a FIRST that has passed all checks; `plan.a` is the peer. Returns what to do, as a number of [`Act`].
+#[inline(never)]
+pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
+    let number = plan.a;
+    match admit(&x, number, plan) {
+        Ok(()) => plan.then(Act::PassInner, number, Hint::PEER_FIRST.into(), Verdict::HandoffAccepted),
+        Err(reason) => {
+            let function = plan.picked.function;
+            if function != NO_FUNCTION {
+                count::function(function, field!(turned_away));
+                count::pair(function, number, field!(turned_away));
+            }
+            plan.done(turn_away(x, number).map_or(Verdict::PeerUnknown, |()| reason))
+        }
+    }
+}
+
+#[inline(always)]
+fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
+    let peer: &Peer = maps::peer(number).ok_or(Verdict::TurnedAwayDraining)?;
+    let s = &plan.segment;
+    // Its socket exists: a retransmission. In TIME_WAIT it is an old connection's.
+    let own = Tuple { destination: peer.alias, ..Tuple::from(s) };
+    if !matches!(socket::state(x, own), socket::NONE | socket::LISTEN | socket::TIME_WAIT) {
+        return Ok(());
+    }
+    if socket::state(x, Tuple::from(s).to_handoff()) != socket::LISTEN {
+        return Err(Verdict::TurnedAwayNoListener);
+    }
+    if maps::control().is_none_or(|control| control.draining != 0) {
+        return Err(Verdict::TurnedAwayDraining);
+    }
+    let mut name = Name::default();
+    if read_name(x, plan.payload_at, s.payload_len, &mut name) == 0 {
+        return Err(Verdict::TurnedAwayFunction);
+    }
+    let route = maps::route(&name).ok_or(Verdict::TurnedAwayFunction)?;
+    if route.deployed == 0 {
+        return Err(Verdict::TurnedAwayFunction);
+    }
+    plan.picked.function = route.function;
+    let buckets = maps::buckets(route.function).ok_or(Verdict::TurnedAwayFunction)?;
+    let index = (number as usize) & (MAX_PEERS - 1);
+    // SAFETY: no arguments.
+    let now = unsafe { h::bpf_ktime_get_ns() };
+    // SAFETY: a live map value, the index masked to the array; only the address is taken.
+    let from_peer = unsafe { (&raw mut (*buckets).in_tat_ns).cast::<u64>().add(index) };
+    if !take(from_peer, now, route.in_interval_ns[index], route.in_burst_ns) {
+        return Err(Verdict::TurnedAwayLimit);
+    }
+    // The node's own limit holds for all it serves. Peers may use half of the burst: own clients come first.
+    if !take_local(route, buckets, now, route.local.burst_ns / 2) {
+        return Err(Verdict::TurnedAwayBusy);
+    }
+    count::function(route.function, field!(received));
+    count::pair(route.function, number, field!(received));
+    Ok(())
+}
+
+/// Sends the packet back as it came, marked BOUNCE.
+#[inline(always)]
+fn turn_away(mut x: Xdp, number: u32) -> Option<()> {
+    let peer = maps::peer(number)?;
+    let frame: &mut Tunnelled = x.get_mut(0)?;
+    core::mem::swap(&mut frame.eth.source, &mut frame.eth.destination);
+    let ip = &mut frame.outer.ip;
+    // The header's checksum stays right: a sum does not care for order.
+    core::mem::swap(&mut ip.source, &mut ip.destination);
+    frame.outer.geneve.kind = BOUNCE;
+    frame.outer.geneve.epoch = Be16::new(peer.send.epoch as u16);
+    frame.outer.geneve.tag = Be64::new(tag(peer.send.key, BOUNCE, &frame.inner));
+    Some(())
+}
