@@ -15,3 +15,4 @@ pub mod name;
 pub mod p2p;
 pub mod platform;
 pub mod proxy;
+pub mod strategy;
