@@ -2,6 +2,7 @@
 //!
 //! * [`name`]: the validated names everything is keyed by (node, function, host)
 //! * [`decision`]: what a strategy returns, and both data planes obey
+//! * [`config`]: what the agent is told
 //! * [`kernel`]: the kernel data plane
 //! * [`platform`]: the FaaS platform that runs the functions of this node
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
@@ -9,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod decision;
 pub mod kernel;
 pub mod name;

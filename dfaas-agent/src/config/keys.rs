@@ -1,0 +1,112 @@
+//! The names of all settings. The original's keep their names and syntax (reference section 1.3).
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    pub name: &'static str,
+    /// Empty: none.
+    pub default: &'static str,
+    /// What a value looks like.
+    pub value: &'static str,
+    pub help: &'static str,
+    /// Never shown.
+    pub secret: bool,
+}
+
+impl Key {
+    /// `AGENT_NODE_IP` is `--node-ip`.
+    pub fn flag(&self) -> String {
+        self.name.trim_start_matches("AGENT_").to_lowercase().replace('_', "-")
+    }
+}
+
+const fn key(name: &'static str, default: &'static str, value: &'static str, help: &'static str) -> Key {
+    Key { name, default, value, help, secret: false }
+}
+
+const fn secret(name: &'static str, value: &'static str, help: &'static str) -> Key {
+    Key { name, default: "", value, help, secret: true }
+}
+
+pub const KEYS: &[Key] = &[
+    key("AGENT_INTERFACE", "eth0", "NAME", "Network interface that clients and peers come in by"),
+    key("AGENT_NODE_IP", "", "HOST", "Address announced to other nodes [default: the interface's first IPv4 address]"),
+    key("AGENT_SERVICE_ADDRESS", "", "IPV4", "Address that clients call [default: the interface's]"),
+    key("AGENT_SERVICE_PORT", "80", "PORT", "Port that clients call"),
+    key("AGENT_PEER_PORT", "30080", "PORT", "Port announced to peers for calls that carry DFaaS-Node-ID"),
+    key("AGENT_MODE", "auto", "auto|handoff|observe|off", "How much the kernel does"),
+    key("AGENT_XDP", "auto", "auto|native|generic", "Where XDP runs"),
+    key("AGENT_TUNNEL_ADDRESS", "", "IPV4", "This node's end of the tunnel [default: the interface's address]"),
+    key("AGENT_PLACED_PORT", "10080", "PORT", "HAProxy's loopback port for connections the kernel places here"),
+    key("AGENT_HANDOFF_PORT", "10081", "PORT", "HAProxy's loopback port for connections handed off by peers"),
+    key("AGENT_ALIAS_RANGE", "169.254.64.0/18", "NETWORK/LEN", "Addresses on lo that stand for peers"),
+    key("AGENT_PIN_DIR", "", "DIR", "Where maps and links are pinned [default: /sys/fs/bpf/dfaas/<interface>]"),
+    key("AGENT_DETACH_ON_EXIT", "false", "BOOL", "Take the kernel path away when the agent ends"),
+    key("AGENT_LISTEN", "/ip4/0.0.0.0/tcp/31600", "MULTIADDR,…", "Addresses of the overlay"),
+    key(
+        "AGENT_PRIVATE_KEY_FILE",
+        "",
+        "FILE",
+        "Identity, Ed25519 in PKCS#8 PEM [default: <state dir>/privatekey.pem, made if missing]",
+    ),
+    key("AGENT_BOOTSTRAP_NODES", "false", "BOOL", "Dial bootstrap nodes"),
+    key("AGENT_BOOTSTRAP_NODES_LIST", "", "MULTIADDR,…", "Bootstrap nodes, each ending in /p2p/<node id>"),
+    key("AGENT_BOOTSTRAP_NODES_FILE", "", "FILE", "File with one bootstrap node per line, if the list is empty"),
+    key("AGENT_PUBSUB_TOPIC", "/dfaasagent/1.0.0", "TOPIC", "Topic of the broadcasts"),
+    key("AGENT_HEARTBEAT", "1s", "DURATION", "How often a node's state is sent to each peer at least"),
+    key("AGENT_PEER_TIMEOUT", "3s", "DURATION", "Silence after which a peer gets no new connections"),
+    key("AGENT_STRATEGY", "recalcstrategy", "recalcstrategy|alllocalstrategy", "How calls are distributed"),
+    key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s"),
+    key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged"),
+    key("AGENT_BURST", "200ms", "DURATION", "Calls of this much time at the full rate may come at once"),
+    key(
+        "AGENT_GRANT_LIFETIME",
+        "30s",
+        "DURATION",
+        "What a peer granted lapses after this time without a word from this agent",
+    ),
+    key("AGENT_PLATFORM", "openfaas", "openfaas|embedded", "What runs the functions"),
+    key("AGENT_OPENFAAS_HOST", "127.0.0.1", "HOST", "Gateway of OpenFaaS or faasd"),
+    key("AGENT_OPENFAAS_PORT", "8080", "PORT", "Its port"),
+    key("AGENT_OPENFAAS_USER", "", "NAME", "User for its API"),
+    secret("AGENT_OPENFAAS_PASSWORD", "TEXT", "Password for its API"),
+    key("AGENT_OPENFAAS_PASSWORD_FILE", "", "FILE", "File with that password"),
+    key(
+        "AGENT_EMBEDDED_ADDRESS",
+        "127.0.0.1:8080",
+        "ADDRESS:PORT",
+        "Loopback address of the embedded platform's gateway",
+    ),
+    key("AGENT_RATE_LIMITS", "", "FUNCTION=RATE,…", "Calls per second, instead of the label dfaas.maxrate"),
+    key("AGENT_PROXY", "managed", "managed|external", "Whether the agent runs HAProxy or the system does"),
+    key("AGENT_HAPROXY_BINARY", "/usr/sbin/haproxy", "FILE", "HAProxy"),
+    key("AGENT_HAPROXY_CONFIG_FILE", "/etc/haproxy/haproxy.cfg", "FILE", "Of an external HAProxy: the file to write"),
+    key("AGENT_HAPROXY_SOCKET", "/run/haproxy/admin.sock", "FILE", "Of an external HAProxy: its runtime socket"),
+    key(
+        "AGENT_HAPROXY_RELOAD_COMMAND",
+        "systemctl reload haproxy",
+        "COMMAND",
+        "Of an external HAProxy: how to reload it",
+    ),
+    key("AGENT_STICKY", "false", "BOOL", "Leave connections that peers hand off open after an answer"),
+    key("AGENT_HTTP_ADDRESS", "127.0.0.1:8090", "ADDRESS:PORT", "Health, metrics and status of the agent"),
+    key("AGENT_STATE_DIR", "/var/lib/dfaas", "DIR", "What must survive a reboot"),
+    key("AGENT_RUN_DIR", "/run/dfaas", "DIR", "Sockets and generated files"),
+    key("AGENT_DEBUG", "false", "BOOL", "Log more"),
+    key("AGENT_LOG_DATETIME", "true", "BOOL", "Log the time"),
+    key("AGENT_LOG_COLORS", "false", "BOOL", "Colour the log"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_well_formed() {
+        for (i, key) in KEYS.iter().enumerate() {
+            assert!(key.name.starts_with("AGENT_") && !key.help.is_empty() && !key.value.is_empty());
+            assert!(KEYS[..i].iter().all(|other| other.name != key.name), "{} twice", key.name);
+        }
+        assert_eq!(KEYS[1].flag(), "node-ip");
+    }
+}

@@ -1,0 +1,118 @@
+//! Where each value comes from.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::keys::KEYS;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        })
+    }
+}
+
+/// The text of every setting. An empty text counts as not given, except from a flag.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    values: BTreeMap<&'static str, (String, Origin)>,
+    /// `AGENT_*` names in the file that mean nothing to us.
+    pub unknown: Vec<String>,
+}
+
+impl Resolved {
+    pub fn new(
+        flags: &BTreeMap<&'static str, String>,
+        environment: impl Fn(&str) -> Option<String>,
+        file: &BTreeMap<String, String>,
+    ) -> Self {
+        let given = |text: Option<String>| text.filter(|t| !t.trim().is_empty());
+        let value = |name: &'static str, default: &str| {
+            if let Some(text) = flags.get(name) {
+                return (text.clone(), Origin::Flag);
+            }
+            if let Some(text) = given(environment(name)) {
+                return (text, Origin::Environment);
+            }
+            match given(file.get(name).cloned()) {
+                Some(text) => (text, Origin::File),
+                None => (default.to_owned(), Origin::Default),
+            }
+        };
+        let values = KEYS.iter().map(|key| (key.name, value(key.name, key.default))).collect();
+        let unknown = file.keys().filter(|name| KEYS.iter().all(|key| key.name != name.as_str())).cloned().collect();
+        Self { values, unknown }
+    }
+
+    pub fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", |value| value.0.trim())
+    }
+
+    pub fn origin(&self, name: &str) -> Origin {
+        self.values.get(name).map_or(Origin::Default, |value| value.1)
+    }
+
+    /// One line a setting, with its origin; secrets masked.
+    pub fn print(&self) -> String {
+        let mut out = String::new();
+        for key in KEYS {
+            let (text, origin) = &self.values[key.name];
+            let shown = if key.secret && !text.is_empty() { "********" } else { text };
+            out.push_str(&format!("{}={shown}  # {origin}\n", key.name));
+        }
+        out
+    }
+}
+
+/// Reads a dotenv file.
+pub fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
+    let pairs = dotenvy::from_path_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
+    pairs.collect::<Result<_, _>>().with_context(|| format!("cannot parse {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_defaults() {
+        let file: BTreeMap<_, _> =
+            ["AGENT_NODE_IP", "AGENT_LISTEN", "AGENT_MODE"].map(|n| (n.to_owned(), "from file".to_owned())).into();
+        let flags = [("AGENT_NODE_IP", "from flag".to_owned())].into();
+        let environment = |name: &str| (name != "AGENT_MODE").then(|| "from environment".to_owned());
+        let resolved = Resolved::new(&flags, environment, &file);
+        assert_eq!((resolved.text("AGENT_NODE_IP"), resolved.origin("AGENT_NODE_IP")), ("from flag", Origin::Flag));
+        assert_eq!(resolved.text("AGENT_LISTEN"), "from environment");
+        assert_eq!((resolved.text("AGENT_MODE"), resolved.origin("AGENT_MODE")), ("from file", Origin::File));
+        let resolved = Resolved::new(&BTreeMap::new(), |_| Some("  ".into()), &BTreeMap::new());
+        assert_eq!(resolved.origin("AGENT_MODE"), Origin::Default);
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let file = [("AGENT_OPENFAAS_PASSWORD".to_owned(), "hunter2".to_owned())].into();
+        let text = Resolved::new(&BTreeMap::new(), |_| None, &file).print();
+        assert!(!text.contains("hunter2") && text.contains("AGENT_OPENFAAS_PASSWORD=********  # file"));
+    }
+
+    #[test]
+    fn names_that_mean_nothing_are_found() {
+        let file = [("AGENT_TYPO".to_owned(), "1".to_owned())].into();
+        assert_eq!(Resolved::new(&BTreeMap::new(), |_| None, &file).unknown, ["AGENT_TYPO"]);
+    }
+}

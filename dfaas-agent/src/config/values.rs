@@ -1,0 +1,255 @@
+//! From text to values. A wrong one is noted and replaced by something harmless, so that all are found in one go.
+
+use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr, time::Duration};
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+use super::{InvalidConfig, keys::KEYS, sources::Resolved};
+use crate::name::FunctionName;
+
+/// Something harmless to go on with after a wrong value.
+pub(super) trait Placeholder {
+    fn placeholder() -> Self;
+}
+
+macro_rules! placeholder {
+    ($($t:ty = $value:expr),* $(,)?) => {$(
+        impl Placeholder for $t {
+            fn placeholder() -> Self {
+                $value
+            }
+        }
+    )*};
+}
+
+placeholder!(
+    String = String::new(),
+    std::path::PathBuf = Self::new(),
+    Ipv4Addr = Ipv4Addr::UNSPECIFIED,
+    std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+    crate::name::Host = "invalid".parse().expect("a valid name"),
+    crate::strategy::Strategy = Self::AllLocal,
+);
+
+pub(super) struct Reader<'a> {
+    resolved: &'a Resolved,
+    errors: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(resolved: &'a Resolved) -> Self {
+        Self { resolved, errors: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Result<(), InvalidConfig> {
+        if self.errors.is_empty() { Ok(()) } else { Err(InvalidConfig(self.errors)) }
+    }
+
+    fn wrong(&mut self, name: &str, why: impl std::fmt::Display) {
+        let text = self.resolved.text(name);
+        self.errors.push(format!("{name}={text:?} ({}): {why}", self.resolved.origin(name)));
+    }
+
+    fn expected(name: &str) -> &'static str {
+        KEYS.iter().find(|key| key.name == name).map_or("a value", |key| key.value)
+    }
+
+    pub(super) fn parse<T: FromStr<Err: std::fmt::Display> + Placeholder>(&mut self, name: &str) -> T {
+        self.parse_or(name, || None)
+    }
+
+    /// The setting, or what `fallback` finds for one that is not given.
+    pub(super) fn parse_or<T: FromStr<Err: std::fmt::Display> + Placeholder>(
+        &mut self,
+        name: &str,
+        fallback: impl FnOnce() -> Option<String>,
+    ) -> T {
+        let mut text = self.resolved.text(name).to_owned();
+        if text.is_empty() {
+            match fallback() {
+                Some(found) => text = found,
+                None => {
+                    self.wrong(name, format!("not given, expected {}", Self::expected(name)));
+                    return T::placeholder();
+                }
+            }
+        }
+        text.parse().unwrap_or_else(|e: T::Err| {
+            self.wrong(name, format!("{e} (expected {})", Self::expected(name)));
+            T::placeholder()
+        })
+    }
+
+    pub(super) fn optional<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.resolved.text(name);
+        if text.is_empty() {
+            return None;
+        }
+        text.parse().map_err(|e| self.wrong(name, e)).ok()
+    }
+
+    /// `auto` is `None`.
+    pub(super) fn auto<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        if self.resolved.text(name) == "auto" { None } else { self.optional(name) }
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
+        let text = self.resolved.text(name);
+        choices.iter().find(|c| c.0 == text).map_or_else(
+            || {
+                self.wrong(name, format!("expected {}", Self::expected(name)));
+                choices[0].1
+            },
+            |c| c.1,
+        )
+    }
+
+    /// The original's syntax; an empty text is false.
+    pub(super) fn bool(&mut self, name: &str) -> bool {
+        match self.resolved.text(name) {
+            "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
+            "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => false,
+            _ => {
+                self.wrong(name, "expected true or false");
+                false
+            }
+        }
+    }
+
+    pub(super) fn port(&mut self, name: &str) -> u16 {
+        match self.resolved.text(name).parse() {
+            Ok(port) if port != 0 => port,
+            _ => {
+                self.wrong(name, "expected a port from 1 to 65535");
+                1
+            }
+        }
+    }
+
+    pub(super) fn duration(&mut self, name: &str, least: Duration) -> Duration {
+        match parse_duration(self.resolved.text(name)) {
+            Some(duration) if duration >= least => duration,
+            Some(_) => {
+                self.wrong(name, format!("expected at least {least:?}"));
+                least
+            }
+            None => {
+                self.wrong(name, "expected a duration such as 500ms, 5s or 1m30s");
+                least
+            }
+        }
+    }
+
+    /// Parts between commas, trimmed, empty ones left out.
+    pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Vec<T> {
+        let mut values = Vec::new();
+        for part in self.resolved.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match part.parse() {
+                Ok(value) => values.push(value),
+                Err(e) => self.wrong(name, format!("{part:?}: {e}")),
+            }
+        }
+        values
+    }
+
+    /// Bootstrap nodes by the original's rules (reference section 2.4), without the public list.
+    pub(super) fn bootstrap(&mut self) -> Vec<Multiaddr> {
+        if !self.bool("AGENT_BOOTSTRAP_NODES") {
+            return Vec::new();
+        }
+        let mut name = "AGENT_BOOTSTRAP_NODES_LIST";
+        let mut addresses: Vec<Multiaddr> = self.list(name);
+        if addresses.is_empty() && self.resolved.text(name).is_empty() {
+            name = "AGENT_BOOTSTRAP_NODES_FILE";
+            match std::fs::read_to_string(self.resolved.text(name)) {
+                Ok(text) => {
+                    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                        match line.parse() {
+                            Ok(address) => addresses.push(address),
+                            Err(e) => self.wrong(name, format!("{line:?}: {e}")),
+                        }
+                    }
+                }
+                Err(e) => {
+                    self.wrong(name, format!("bootstrap nodes are wanted, but there is no list, and the file: {e}"))
+                }
+            }
+        }
+        for address in &addresses {
+            if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+                self.wrong(name, format!("{address}: expected it to end in /p2p/<node id>"));
+            }
+        }
+        addresses
+    }
+
+    pub(super) fn aliases(&mut self) -> (Ipv4Addr, u8) {
+        let name = "AGENT_ALIAS_RANGE";
+        let parsed = self.resolved.text(name).split_once('/').and_then(|(network, len)| {
+            let (network, len) = (network.parse::<Ipv4Addr>().ok()?, len.parse::<u8>().ok()?);
+            // 64 peers must fit.
+            (8..=25).contains(&len).then_some((network, len))
+        });
+        parsed.unwrap_or_else(|| {
+            self.wrong(name, "expected an IPv4 network of length 8 to 25, such as 169.254.64.0/18");
+            (Ipv4Addr::UNSPECIFIED, 18)
+        })
+    }
+
+    pub(super) fn rate_limits(&mut self) -> BTreeMap<FunctionName, u32> {
+        let name = "AGENT_RATE_LIMITS";
+        let mut limits = BTreeMap::new();
+        for part in self.resolved.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let parsed =
+                part.split_once('=').and_then(|(f, rate)| Some((f.trim().parse().ok()?, rate.trim().parse().ok()?)));
+            match parsed {
+                Some((function, rate)) => {
+                    limits.insert(function, rate);
+                }
+                None => self.wrong(name, format!("{part:?}: expected FUNCTION=RATE with a whole number")),
+            }
+        }
+        limits
+    }
+}
+
+/// Go's syntax: a sum of numbers with units. `None` if it is something else.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit_len = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len() - digits);
+        let unit = match &rest[digits..digits + unit_len] {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        total += number * unit;
+        rest = &rest[digits + unit_len..];
+    }
+    Duration::try_from_secs_f64(total).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        for (text, millis) in [("500ms", 500), ("5s", 5000), ("1m30s", 90_000), ("1h", 3_600_000), ("1.5s", 1500)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "5", "s", "5x", "-1s", "1s s", "1e3s"] {
+            assert_eq!(parse_duration(bad), None, "{bad}");
+        }
+    }
+}
