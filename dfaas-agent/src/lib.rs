@@ -17,4 +17,5 @@ pub mod name;
 pub mod p2p;
 pub mod platform;
 pub mod proxy;
+pub mod status;
 pub mod strategy;

@@ -1,0 +1,90 @@
+//! What an agent says of itself: one plain value for `status`, `/status` and the live table of the emulator.
+//!
+//! Rates are calls per second over the agent's rate window; totals count since the maps were made.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kernel::mode::Mode,
+    name::{FunctionName, NodeId},
+};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub node: NodeId,
+    /// Address announced to others.
+    pub host: String,
+    pub version: String,
+    pub uptime_s: u64,
+    pub strategy: String,
+    /// Version of the decision in force.
+    pub decision: u32,
+    pub kernel: KernelStatus,
+    pub proxy: Component,
+    pub platform: Component,
+    pub peers: Vec<PeerStatus>,
+    pub functions: BTreeMap<FunctionName, FunctionStatus>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KernelStatus {
+    pub mode: Mode,
+    pub interface: String,
+    /// `native` or `generic`; empty without XDP.
+    pub xdp: String,
+    /// Why the mode is not a better one; empty if it is the best.
+    pub why: Vec<String>,
+    /// Live forwarded connections.
+    pub flows: u64,
+    /// Packets by verdict, those that happened.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Component {
+    pub kind: String,
+    pub healthy: bool,
+    /// What it is, or what is wrong with it.
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    pub node: NodeId,
+    pub host: String,
+    /// Speaks our direct protocol; false: an original agent.
+    pub direct: bool,
+    /// `up`, `draining`, `silent` or `known` (connected, nothing heard yet).
+    pub state: String,
+    pub age_ms: u64,
+    pub mode: String,
+    pub tunnel: Option<IpAddr>,
+    /// Its number in the kernel's tables.
+    pub number: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    pub deployed: bool,
+    pub limit: Option<f64>,
+    pub rates: Outcomes<f64>,
+    pub totals: Outcomes<u64>,
+    pub weights: BTreeMap<NodeId, u32>,
+    pub limits_in: BTreeMap<NodeId, f64>,
+    pub limits_out: BTreeMap<NodeId, f64>,
+}
+
+/// Where calls went, kernel and HAProxy together.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Outcomes<T> {
+    /// Calls of our own clients.
+    pub offered: T,
+    /// Of those: served here.
+    pub local: T,
+    pub forwarded: T,
+    pub rejected: T,
+    /// Taken from peers.
+    pub received: T,
+}
