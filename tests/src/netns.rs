@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    process::{Command, Output},
+    process::{Child, Command, Output},
+    sync::Arc,
     thread,
 };
 
@@ -23,6 +24,11 @@ impl Namespace {
         let namespace = Self { name, keep: false };
         namespace.run("ip link set lo up")?;
         Ok(namespace)
+    }
+
+    /// One that is there already; it goes when this is dropped.
+    pub fn existing(name: impl Into<String>) -> Self {
+        Self { name: name.into(), keep: false }
     }
 
     pub fn name(&self) -> &str {
@@ -49,20 +55,20 @@ impl Namespace {
         checked(&format!("{line} (in {})", self.name), &output)
     }
 
+    /// Starts a program inside. Other than under `ip netns exec` the mounts stay, so that it sees what is pinned.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child> {
+        self.enter(|| command.spawn())?.with_context(|| format!("cannot start {}", command.get_program().display()))
+    }
+
     /// Calls a function on a thread of its own that has entered the namespace; sockets made there belong to it.
     pub fn enter<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
-        let file = File::open(format!("/run/netns/{}", self.name))
-            .with_context(|| format!("cannot open namespace {}", self.name))?;
-        thread::scope(|scope| {
-            let thread = scope.spawn(move || {
-                setns(&file, CloneFlags::CLONE_NEWNET).context("cannot enter the namespace")?;
-                Ok(f())
-            });
-            match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        })
+        self.entrance()?.enter(f)
+    }
+
+    /// A way in that can be given away.
+    pub fn entrance(&self) -> Result<Entrance> {
+        let file = File::open(format!("/run/netns/{}", self.name));
+        Ok(Entrance(Arc::new(file.with_context(|| format!("cannot open namespace {}", self.name))?)))
     }
 
     /// Processes inside.
@@ -84,6 +90,25 @@ impl Drop for Namespace {
         if let Err(e) = run("ip", &["netns", "del", &self.name]) {
             eprintln!("{e:#}");
         }
+    }
+}
+
+/// A way into a namespace.
+#[derive(Clone, Debug)]
+pub struct Entrance(Arc<File>);
+
+impl Entrance {
+    /// Moves the calling thread into the namespace, for good.
+    pub fn go(&self) -> Result<()> {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).context("cannot enter the namespace")
+    }
+
+    /// Calls a function on a thread of its own that has entered the namespace.
+    pub fn enter<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| self.go().map(|()| f()));
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 

@@ -86,7 +86,7 @@ impl Network {
         let namespace = Namespace::new(format!("{}-{name}", self.prefix))?;
         let [a, b, c] = self.network;
         let address = Ipv4Addr::new(a, b, c, number);
-        let port = format!("p-{name}");
+        let port = self.port(name);
         let inside = namespace.name().to_owned();
         // One MAC per number, so that nothing depends on chance.
         let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{number:02x}");
@@ -125,6 +125,15 @@ impl Network {
                 let words: Vec<_> = line.split_whitespace().collect();
                 run(words[0], &words[1..])
             }
+        }
+    }
+
+    /// The switch's port of a host.
+    pub fn port(&self, name: &str) -> String {
+        match &self.switch {
+            Switch::Namespace(_) => format!("p-{name}"),
+            // The host may have several switches.
+            Switch::Host(bridge) => format!("{}-{name}", bridge.name),
         }
     }
 

@@ -1,0 +1,16 @@
+//! Clients that live in a namespace: single calls, bytes sent piece by piece, and a load.
+
+mod http;
+mod load;
+mod raw;
+mod tally;
+
+pub use self::{
+    http::{Answer, Call},
+    load::{Connections, Load, Running},
+    raw::{Piece, exchange},
+    tally::{Failure, Outcome, Second, Tally},
+};
+
+/// Header that names the node which ran the function.
+pub const NODE_HEADER: &str = "dfaas-node-id";

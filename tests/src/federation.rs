@@ -1,0 +1,282 @@
+//! A federation on this machine: nodes in namespaces, each with its agent, HAProxy and functions, and a client.
+
+mod condition;
+mod lease;
+mod leftovers;
+mod node;
+mod options;
+
+pub use self::{
+    leftovers::{Removed, remove_leftovers},
+    node::Node,
+    options::{FUNCTIONS, Options, Place},
+};
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use dfaas_agent::{name::NodeId, status::Status};
+
+use self::lease::Lease;
+use crate::{
+    netns::{Entrance, run},
+    network::{Host, Network},
+};
+
+/// Number of the client in the network's addresses.
+const CLIENT_NUMBER: u8 = 200;
+/// For an agent to say it is ready, on a busy machine.
+const READY: Duration = Duration::from_secs(60);
+/// For agents to end after SIGTERM.
+const END: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+pub struct Federation {
+    pub nodes: Vec<Node>,
+    options: Options,
+    directory: PathBuf,
+    network: Network,
+    // Last: whoever finds it free removes what has this prefix.
+    lease: Lease,
+}
+
+impl Federation {
+    /// Makes the network and starts all agents. `say` hears of every step.
+    pub fn start(options: Options, say: &dyn Fn(&str)) -> Result<Self> {
+        options.check()?;
+        let mut lease = Lease::take()?;
+        let (mut network, label) = match options.place {
+            Place::Host => on_the_host(&mut lease)?,
+            Place::Hidden => (Network::new(lease.prefix(), [10, 77, 0], None)?, lease.prefix().to_owned()),
+        };
+        let directory = std::path::absolute(&options.directory)?.join(&label);
+        // What a former federation of this name left would be taken for this one's state.
+        remove_directory(&directory)?;
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        for i in 0..options.nodes {
+            say(&format!("network: node {} of {}", i + 1, options.nodes));
+            network.add_host(&Node::name_of(i), i as u8 + 1)?;
+        }
+        network.add_host("client", CLIENT_NUMBER)?;
+        network.hosts.iter().try_for_each(node::set_kernel_settings)?;
+        let mut federation = Self { nodes: Vec::new(), options, directory, network, lease };
+        for i in 0..federation.options.nodes {
+            federation.add_node(i)?;
+        }
+        for i in 0..federation.options.nodes {
+            say(&format!("agent of {}: started", federation.nodes[i].name));
+            federation.start_agent(i)?;
+        }
+        for i in 0..federation.options.nodes {
+            say(&format!("agent of {}: waiting until it is ready", federation.nodes[i].name));
+            federation.wait_ready(i)?;
+        }
+        Ok(federation)
+    }
+
+    fn add_node(&mut self, i: usize) -> Result<()> {
+        let host = &self.network.hosts[i];
+        let mut node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
+        let bootstrap = self.nodes.first().map(|first| format!("/ip4/{}/tcp/31600/p2p/{}", first.address, first.id));
+        node.write_settings(&self.options, i, bootstrap)?;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Configuration, state and logs of all nodes.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What all names of this federation on the machine begin with.
+    pub fn prefix(&self) -> &str {
+        self.lease.prefix()
+    }
+
+    pub fn index_of(&self, id: &NodeId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == *id)
+    }
+
+    pub fn url(&self, i: usize, path: &str) -> String {
+        format!("http://{}{path}", self.nodes[i].address)
+    }
+
+    /// The way into the client's namespace.
+    pub fn client(&self) -> Result<Entrance> {
+        self.network.hosts[self.nodes.len()].namespace.entrance()
+    }
+
+    pub fn client_address(&self) -> Ipv4Addr {
+        self.network.hosts[self.nodes.len()].address
+    }
+
+    pub fn host(&self, i: usize) -> &Host {
+        &self.network.hosts[i]
+    }
+
+    pub fn status(&self, i: usize) -> Result<Status> {
+        self.nodes[i].status(&self.network.hosts[i].namespace.entrance()?)
+    }
+
+    /// Starts the agent of a node whose agent has ended.
+    pub fn start_agent(&mut self, i: usize) -> Result<()> {
+        self.nodes[i].start(&self.options.agent, &self.network.hosts[i].namespace)
+    }
+
+    /// Waits until the agent says it is ready.
+    pub fn wait_ready(&mut self, i: usize) -> Result<()> {
+        let entrance = self.network.hosts[i].namespace.entrance()?;
+        let deadline = Instant::now() + READY;
+        let node = &mut self.nodes[i];
+        loop {
+            if let Some(status) = node.exited() {
+                bail!("agent of {} has ended, {status}; {}", node.name, node.last_lines());
+            }
+            match node.healthy(&entrance) {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > deadline => {
+                    let error = error.context(format!("agent of {} is not ready after {READY:?}", node.name));
+                    return Err(error.context(node.last_lines()));
+                }
+                Err(_) => thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// Waits until every node runs as asked, sees all others, and was granted something by each.
+    pub fn wait_settled(&self, timeout: Duration) -> Result<()> {
+        self.wait_until(timeout, |statuses| condition::unsettled(statuses, &self.options))
+    }
+
+    /// Waits until `missing` finds nothing missing any more.
+    pub fn wait_until(&self, timeout: Duration, missing: impl Fn(&[(&str, Status)]) -> Option<String>) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let what = match self.statuses() {
+                Ok(statuses) => match missing(&statuses) {
+                    None => return Ok(()),
+                    Some(what) => what,
+                },
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() > deadline {
+                let logs: Vec<String> = self.nodes.iter().map(Node::last_lines).collect();
+                bail!("after {timeout:?}: {what}\n{}", logs.join("\n"));
+            }
+            thread::sleep(POLL * 4);
+        }
+    }
+
+    /// Status of every node with its name.
+    pub fn statuses(&self) -> Result<Vec<(&str, Status)>> {
+        self.nodes.iter().enumerate().map(|(i, node)| Ok((node.name.as_str(), self.status(i)?))).collect()
+    }
+
+    /// Ends the agent as a crash would; HAProxy and the kernel path stay.
+    pub fn kill_agent(&mut self, i: usize) -> Result<()> {
+        self.nodes[i].kill()
+    }
+
+    /// Asks the agent to end, and waits.
+    pub fn stop_agent(&mut self, i: usize) -> Result<()> {
+        self.nodes[i].ask_to_end()?;
+        self.nodes[i].wait_end(Instant::now() + END)
+    }
+
+    /// Process id of the node's HAProxy: of the master, if it has workers.
+    pub fn haproxy_pid(&self, i: usize) -> Result<i32> {
+        let pids = self.network.hosts[i].namespace.pids();
+        node::master_of(&pids, "haproxy").with_context(|| format!("no haproxy on {}", self.nodes[i].name))
+    }
+
+    /// The machine is gone at one moment, without a word to anybody.
+    pub fn lose_machine(&mut self, i: usize) -> Result<()> {
+        self.network.switch_run(&format!("ip link del {}", self.network.port(&self.nodes[i].name)))?;
+        for pid in self.network.hosts[i].namespace.pids() {
+            node::signal(pid, nix::sys::signal::SIGKILL)?;
+        }
+        self.nodes[i].forget();
+        Ok(())
+    }
+
+    /// Leaves everything running when this process ends.
+    pub fn keep(mut self) -> Result<()> {
+        self.lease.keep()?;
+        self.network.keep();
+        self.nodes.iter_mut().for_each(Node::forget);
+        Ok(())
+    }
+
+    /// Ends the agents, then removes everything; returns what did not go as it should.
+    pub fn stop(mut self) -> Vec<String> {
+        self.end_agents()
+    }
+
+    fn end_agents(&mut self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let mut note = |result: Result<()>| troubles.extend(result.err().map(|error| format!("{error:#}")));
+        self.nodes.iter_mut().for_each(|node| note(node.ask_to_end()));
+        let deadline = Instant::now() + END;
+        self.nodes.iter_mut().for_each(|node| note(node.wait_end(deadline)));
+        self.nodes.iter_mut().for_each(|node| note(node.remove_traces()));
+        troubles
+    }
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        if self.lease.is_kept() {
+            return;
+        }
+        // Nothing is left to be done here after `stop`.
+        for trouble in self.end_agents() {
+            eprintln!("{trouble}");
+        }
+    }
+}
+
+/// A switch on the host, in the first network that is free.
+fn on_the_host(lease: &mut Lease) -> Result<(Network, String)> {
+    let used = run("ip", &["-o", "-4", "addr", "show"])? + &run("ip", &["-4", "route", "show", "table", "all"])?;
+    let is_free = |x: &u8| {
+        let bridge = Path::new("/sys/class/net").join(bridge_name(*x));
+        !bridge.exists() && !used.contains(&format!(" 10.77.{x}."))
+    };
+    for x in (0..=u8::MAX).filter(is_free) {
+        let bridge = bridge_name(x);
+        lease.set_bridge(&bridge)?;
+        match Network::new(lease.prefix(), [10, 77, x], Some(&bridge)) {
+            Ok(network) => return Ok((network, bridge)),
+            // Somebody was faster.
+            Err(error) if format!("{error:#}").contains("File exists") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bail!("all networks from 10.77.0.0/24 to 10.77.255.0/24 or their bridges are taken on this machine")
+}
+
+fn bridge_name(x: u8) -> String {
+    format!("dfaas{x}")
+}
+
+fn remove_directory(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", directory.display()))
+        }
+        _ => {
+            ensure!(!directory.exists(), "{} is still there", directory.display());
+            Ok(())
+        }
+    }
+}

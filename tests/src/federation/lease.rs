@@ -1,0 +1,101 @@
+//! Who may use a prefix: a locked file, which the kernel unlocks whatever the end of the process is.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Seek as _, Write as _},
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use anyhow::{Context as _, Result};
+use nix::fcntl::{Flock, FlockArg};
+
+const DIRECTORY: &str = "/run/dfaas-federations";
+pub(super) const START: &str = "fed";
+
+pub(super) struct Lease {
+    prefix: String,
+    file: Flock<File>,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Lease {
+    /// Takes a prefix that nobody uses.
+    pub(super) fn take() -> Result<Self> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let n = NUMBER.fetch_add(1, Relaxed);
+        let prefix = format!("{START}{}{}", std::process::id(), if n == 0 { String::new() } else { format!("x{n}") });
+        fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
+        Self::lock(&prefix)?.with_context(|| format!("{prefix} is in use"))
+    }
+
+    /// The lease of a federation whose process is gone; `None` while it lives.
+    pub(super) fn lock(prefix: &str) -> Result<Option<Self>> {
+        let path = PathBuf::from(DIRECTORY).join(prefix);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.with_context(|| format!("cannot open {}", path.display()))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let kept = text.lines().any(|line| line == "kept");
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok();
+        Ok(lock.map(|file| Self { prefix: prefix.to_owned(), file, path, kept }))
+    }
+
+    /// Prefixes of all leases, held or not.
+    pub(super) fn all() -> Vec<String> {
+        let entries = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Notes the bridge that is about to be made.
+    pub(super) fn set_bridge(&mut self, bridge: &str) -> Result<()> {
+        self.write(&format!("bridge {bridge}\n"))
+    }
+
+    pub(super) fn bridge(&mut self) -> Option<String> {
+        self.text().ok()?.lines().find_map(|line| line.strip_prefix("bridge ").map(str::to_owned))
+    }
+
+    /// The federation is to outlive this process.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let text = self.text()?;
+        self.write(&format!("{text}kept\n"))?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Everything of this prefix has been removed.
+    pub(super) fn give_back(mut self) {
+        self.kept = false;
+    }
+
+    fn text(&mut self) -> Result<String> {
+        let mut text = String::new();
+        self.file.rewind()?;
+        self.file.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
+        self.file.rewind()?;
+        self.file.set_len(0)?;
+        self.file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
