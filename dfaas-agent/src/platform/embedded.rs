@@ -5,6 +5,7 @@
 
 mod api;
 mod auth;
+mod bad_deployment;
 mod body;
 mod budget;
 mod deployment;
@@ -15,6 +16,7 @@ mod refusal;
 mod registry;
 mod request_env;
 mod server;
+mod state_file;
 mod time_text;
 mod words;
 
@@ -35,7 +37,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
+use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry, server::ConnectionLimits};
 use super::{Counters, Credentials, DeployedFunction, Gateway, Platform};
 use crate::name::FunctionName;
 
@@ -65,6 +67,8 @@ pub struct Settings {
     /// Processes at one time, over all functions.
     pub max_calls: usize,
     pub max_connections: usize,
+    /// For the head of a request, and for a connection on which nothing is asked.
+    pub idle_timeout: Duration,
     pub max_functions: usize,
     /// How long calls under way may take to finish when the runner stops.
     pub grace: Duration,
@@ -96,6 +100,7 @@ impl Default for Settings {
             max_buffered_bytes: 1 << 30,
             max_calls: 256,
             max_connections: 4096,
+            idle_timeout: Duration::from_secs(90),
             max_functions: 256,
             grace: Duration::from_secs(10),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
@@ -150,8 +155,8 @@ impl Embedded {
         if settings.run_as.map_or(geteuid().as_raw(), |run_as| run_as.uid) == 0 {
             tracing::warn!("functions of the embedded runner run as root; set a user for them");
         }
-        let grace = settings.grace;
-        let max_connections = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        let limits =
+            ConnectionLimits { max: settings.max_connections, idle: settings.idle_timeout, grace: settings.grace };
         let credentials = settings.credentials.clone();
         let runner = Arc::new(Runner::new(settings)?);
         let context = || format!("address {address} of the embedded runner");
@@ -160,7 +165,7 @@ impl Embedded {
         let gateway = Gateway { host: address.ip().to_string().parse()?, port: address.port() };
         let (stop, stopping) = watch::channel(false);
         let router = api::router(Arc::clone(&runner), credentials);
-        let server = tokio::spawn(server::serve(listener, router, max_connections, stopping, grace));
+        let server = tokio::spawn(server::serve(listener, router, limits, stopping));
         tracing::info!("embedded runner on {address} with {} functions", runner.registry.all().len());
         Ok(Self { runner, address, gateway, stop, server: std::sync::Mutex::new(Some(server)) })
     }

@@ -17,7 +17,7 @@ fn sleeping_pair(duration: &str) -> String {
 #[tokio::test]
 async fn a_call_over_its_time_is_504_and_its_processes_are_gone() {
     let sleep = unique_sleep(1);
-    let runner = Runner::with(settings(), &sleeping_pair(&sleep), json!({"exec_timeout": "500ms"})).await;
+    let runner = Runner::with(settings(), &sleeping_pair(&sleep), json!({"exec_timeout": "2s"})).await;
     let call = runner.call_aside();
     until("both processes run", || processes_with(&sleep) == 2).await;
     assert_eq!(call.await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);

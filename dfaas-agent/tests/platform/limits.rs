@@ -49,7 +49,7 @@ async fn bodies_beyond_the_limits_are_refused_and_the_next_call_works() {
         Settings { max_request_bytes: 100_000, max_response_bytes: 200_000, max_buffered_bytes: 250_000, ..settings() };
     let runner = Runner::with(settings, "cat", json!({})).await;
     runner.deploy("long", "head -c 200001 /dev/zero", json!({})).await;
-    runner.deploy("longer", "head -c 190000 /dev/zero", json!({})).await;
+    runner.deploy("longer", "sh -c 'head -c 190000 /dev/zero; sleep 600'", json!({})).await;
     let post = |name: &str, bytes| runner.client.post(runner.url(&format!("/function/{name}"))).body(noise(bytes));
     assert_eq!(status_and_text(post("f", 100_001)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, text) = status_and_text(post("long", 0)).await;
@@ -111,6 +111,18 @@ async fn connections_beyond_the_bound_wait_for_their_turn() {
     drop(second);
     let answer = timeout(PATIENCE, third).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_is_closed() {
+    let settings = Settings { idle_timeout: Duration::from_millis(300), ..settings() };
+    let runner = Runner::with(settings, "sh -c 'sleep 1; echo late'", json!({})).await;
+    for sent in ["", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let answer = exchange(&runner, sent).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), sent.ends_with("\r\n\r\n"), "{sent:?}: {answer}");
+    }
+    // A connection waiting for its answer is not idle.
+    assert_eq!(status_and_text(runner.call("")).await, (StatusCode::OK, "late\n".to_owned()));
 }
 
 #[tokio::test]

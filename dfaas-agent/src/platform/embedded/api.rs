@@ -14,9 +14,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    Runner, auth, body,
+    Runner, auth,
+    bad_deployment::BadDeployment,
+    body,
     deployment::{Deployment, NAMESPACE, Removal},
-    function::BadDeployment,
     invoke,
     refusal::Refusal,
     registry::ChangeError,
@@ -67,13 +68,13 @@ async fn status(
 
 async fn deploy(State(runner): State<Arc<Runner>>, request: Request) -> Result<StatusCode, Refusal> {
     let deployment: Deployment = read_json(&runner, request).await?;
-    runner.registry.deploy(deployment, false).await?;
+    to_the_end(async move { runner.registry.deploy(deployment, false).await }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 async fn update(State(runner): State<Arc<Runner>>, request: Request) -> Result<StatusCode, Refusal> {
     let deployment: Deployment = read_json(&runner, request).await?;
-    runner.registry.deploy(deployment, true).await?;
+    to_the_end(async move { runner.registry.deploy(deployment, true).await }).await?;
     Ok(StatusCode::OK)
 }
 
@@ -83,8 +84,14 @@ async fn remove(State(runner): State<Arc<Runner>>, request: Request) -> Result<S
         return Err(ChangeError::Refused(BadDeployment::Namespace(removal.namespace)).into());
     }
     let name: FunctionName = removal.function_name.parse().map_err(|e| ChangeError::Refused(BadDeployment::Name(e)))?;
-    runner.registry.remove(&name).await?;
+    to_the_end(async move { runner.registry.remove(&name).await }).await?;
     Ok(StatusCode::OK)
+}
+
+/// A client that leaves must not stop a change between the file and the memory.
+async fn to_the_end(change: impl Future<Output = Result<(), ChangeError>> + Send + 'static) -> Result<(), Refusal> {
+    let done = tokio::spawn(change).await;
+    done.map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map_err(Refusal::from)
 }
 
 async fn info() -> Json<Value> {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,16 +15,14 @@ use nix::unistd::{AccessFlags, access};
 use tokio::sync::Semaphore;
 
 use super::{
+    bad_deployment::BadDeployment,
     deployment::{Deployment, NAMESPACE, Status},
     time_text,
     words::{self, BadCommand},
 };
 use crate::{
-    name::{FunctionName, InvalidName},
-    platform::{
-        DeployedFunction,
-        labels::{self, BadLabel},
-    },
+    name::FunctionName,
+    platform::{DeployedFunction, labels},
 };
 
 /// What the checks need to know of the runner.
@@ -181,62 +178,6 @@ fn find_program(word: &str, path: &str) -> Option<PathBuf> {
         return (file.is_absolute() && runs(&file)).then_some(file);
     }
     path.split(':').map(|folder| Path::new(folder).join(word)).find(|file| file.is_absolute() && runs(file))
-}
-
-/// Why a deployment was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadDeployment {
-    Name(InvalidName),
-    Namespace(String),
-    Secrets,
-    Variable(String),
-    Command(BadCommand),
-    NulInCommand,
-    NoProgram(String),
-    Label(BadLabel),
-    Setting { name: &'static str, value: String, expected: &'static str },
-}
-
-impl fmt::Display for BadDeployment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(e) => e.fmt(f),
-            Self::Namespace(name) => write!(f, "namespace {name:?}: expected {NAMESPACE:?} or none"),
-            Self::Secrets => f.write_str("secrets are asked for: the embedded runner has none, expected an empty list"),
-            Self::Variable(name) => {
-                write!(f, "environment variable {name:?}: expected a name without '=' and no NUL bytes")
-            }
-            Self::Command(e) => write!(f, "envProcess: {e}"),
-            Self::NulInCommand => f.write_str("envProcess: a word holds a NUL byte, expected none"),
-            Self::NoProgram(word) => {
-                write!(f, "envProcess: no program {word:?}: expected a name found in PATH or an absolute path")
-            }
-            Self::Label(e) => e.fmt(f),
-            Self::Setting { name, value, expected } => {
-                write!(f, "environment variable {name}={value:?}: expected {expected}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for BadDeployment {}
-
-impl From<InvalidName> for BadDeployment {
-    fn from(error: InvalidName) -> Self {
-        Self::Name(error)
-    }
-}
-
-impl From<BadCommand> for BadDeployment {
-    fn from(error: BadCommand) -> Self {
-        Self::Command(error)
-    }
-}
-
-impl From<BadLabel> for BadDeployment {
-    fn from(error: BadLabel) -> Self {
-        Self::Label(error)
-    }
 }
 
 #[cfg(test)]

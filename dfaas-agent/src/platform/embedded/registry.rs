@@ -3,24 +3,23 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{Read, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
-use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result};
 use tokio::sync::Mutex;
 
 use super::{
+    bad_deployment::BadDeployment,
     deployment::Deployment,
-    function::{BadDeployment, Function, Surroundings},
+    function::{Function, Surroundings},
+    state_file::{self, Stored},
 };
 use crate::{name::FunctionName, platform::labels};
 
 const SHIPPED: &str = include_str!("shipped.json");
-const STATE_LIMIT_BYTES: u64 = 64 << 20;
 
 type Functions = BTreeMap<FunctionName, Arc<Function>>;
 
@@ -56,13 +55,6 @@ impl fmt::Display for ChangeError {
 
 impl std::error::Error for ChangeError {}
 
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    created_unix_s: u64,
-    #[serde(flatten)]
-    deployment: Deployment,
-}
-
 /// The definitions that come with the agent.
 pub(super) fn shipped() -> Result<Vec<Deployment>> {
     serde_json::from_str(SHIPPED).context("shipped functions")
@@ -78,20 +70,20 @@ impl Registry {
         initial: Vec<Deployment>,
         max_rates: &BTreeMap<FunctionName, u32>,
     ) -> Result<Self> {
-        let saved = state_file.as_deref().map(load).transpose()?.flatten();
-        let now = unix_seconds(SystemTime::now());
-        let stored = saved.unwrap_or_else(|| {
-            initial.into_iter().map(|deployment| Stored { created_unix_s: now, deployment }).collect()
-        });
+        let saved = state_file.as_deref().map(state_file::load).transpose()?.flatten();
+        let now = SystemTime::now();
+        let stored = saved.unwrap_or_else(|| initial.into_iter().map(|d| Stored::new(d, now)).collect());
         let mut functions = Functions::new();
-        for Stored { created_unix_s, mut deployment } in stored {
-            if let Some(rate) = max_rates.iter().find_map(|(f, r)| (f.as_str() == deployment.service).then_some(r)) {
+        for stored in stored {
+            let created = stored.created();
+            let mut deployment = stored.deployment;
+            let service = deployment.service.clone();
+            if let Some((_, rate)) = max_rates.iter().find(|(name, _)| name.as_str() == service) {
                 deployment.labels.insert(labels::MAX_RATE.to_owned(), rate.to_string());
             }
-            let service = deployment.service.clone();
             match Function::check(deployment, &around) {
                 Ok(mut function) => {
-                    function.created = UNIX_EPOCH + Duration::from_secs(created_unix_s.min(now));
+                    function.created = created;
                     functions.insert(function.name.clone(), Arc::new(function));
                 }
                 Err(error) => tracing::warn!("function {service:?} is not deployed: {error}"),
@@ -128,7 +120,7 @@ impl Registry {
                 None if functions.len() >= self.max_functions => return Err(ChangeError::Full(self.max_functions)),
                 None => {}
             }
-            tracing::info!("function {} deployed: {:?}", function.name, function.deployment.env_process);
+            tracing::info!("function {} deployed", function.name);
             functions.insert(function.name.clone(), Arc::new(function));
             Ok(())
         })
@@ -150,53 +142,17 @@ impl Registry {
         let mut functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
         edit(&mut functions)?;
         if let Some(file) = &self.state_file {
-            save(file.clone(), &functions).await.map_err(ChangeError::State)?;
+            state_file::save(file.clone(), functions.values().map(Arc::as_ref)).await.map_err(ChangeError::State)?;
         }
         *self.functions.write().unwrap_or_else(PoisonError::into_inner) = functions;
         Ok(())
     }
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// `None` if there is no file yet. A file that cannot be read is an error: going on would overwrite it.
-fn load(path: &Path) -> Result<Option<Vec<Stored>>> {
-    let context = || format!("state file {}", path.display());
-    let file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        other => other.with_context(context)?,
-    };
-    let mut bytes = Vec::new();
-    file.take(STATE_LIMIT_BYTES + 1).read_to_end(&mut bytes).with_context(context)?;
-    ensure!(bytes.len() as u64 <= STATE_LIMIT_BYTES, "{}: longer than {STATE_LIMIT_BYTES} bytes", context());
-    serde_json::from_slice(&bytes).map(Some).with_context(context)
-}
-
-async fn save(path: PathBuf, functions: &Functions) -> Result<()> {
-    let stored: Vec<Stored> = functions
-        .values()
-        .map(|f| Stored { created_unix_s: unix_seconds(f.created), deployment: f.deployment.clone() })
-        .collect();
-    let bytes = serde_json::to_vec_pretty(&stored)?;
-    let context = format!("state file {}", path.display());
-    tokio::task::spawn_blocking(move || replace(&path, &bytes)).await?.context(context)
-}
-
-/// A reader, and a restart after a power cut, sees the old file or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Readable by the owner only, as tempfile makes it: environment variables may hold secrets.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn around() -> Surroundings {

@@ -16,23 +16,29 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// For the head of a request, and for a connection between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionLimits {
+    pub(super) max: usize,
+    /// For the head of a request, and for a connection on which nothing is asked.
+    pub(super) idle: Duration,
+    /// For calls under way when the server stops.
+    pub(super) grace: Duration,
+}
+
 /// For a client that does not take what it is sent.
 const UNSENT_TIMEOUT_MS: u32 = 60_000;
 /// After an error of `accept`, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs until `stop` turns true (or its sender is gone); connections then have `grace` to finish the calls
+/// Runs until `stop` turns true (or its sender is gone); connections then have the grace to finish the calls
 /// they are in. A call that has not ended by then is dropped, and its process killed with it.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    limits: ConnectionLimits,
     stop: watch::Receiver<bool>,
-    grace: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(max_connections));
+    let slots = Arc::new(Semaphore::new(limits.max.clamp(1, Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let mut stopping = pin!(stopped(stop.clone()));
     loop {
@@ -43,12 +49,13 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, slot)) => {
-                let connection = connection(stream, router.clone(), stop.clone());
+                let connection = connection(stream, router.clone(), limits.idle, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(slot);
                 });
             }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!("accepting a connection: {error}");
                 sleep(ACCEPT_PAUSE).await;
@@ -56,9 +63,9 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
-    let finished = timeout(grace, async { while connections.join_next().await.is_some() {} }).await;
+    let finished = timeout(limits.grace, async { while connections.join_next().await.is_some() {} }).await;
     if finished.is_err() {
-        tracing::warn!("{} connections with calls that did not end within {grace:?}", connections.len());
+        tracing::warn!("{} connections with calls that did not end within {:?}", connections.len(), limits.grace);
     }
     connections.shutdown().await;
 }
@@ -67,8 +74,9 @@ pub(super) async fn serve(
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    setsockopt(&stream, sockopt::TcpUserTimeout, &UNSENT_TIMEOUT_MS)?;
+    // These fail only on a connection that is gone already, which shows as soon as it is read.
+    let _ = stream.set_nodelay(true);
+    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &UNSENT_TIMEOUT_MS);
     Ok((stream, slot))
 }
 
@@ -76,14 +84,24 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, router: Router, idle: Duration, stop: watch::Receiver<bool>) {
+    let mut stopping = pin!(stopped(stop));
+    // hyper starts its clock with the first byte.
+    let mut byte = [0];
+    let first_byte = tokio::select! {
+        peeked = timeout(idle, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1))),
+        () = &mut stopping => false,
+    };
+    if !first_byte {
+        return;
+    }
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = pin!(served);
     let result = tokio::select! {
         result = &mut served => result,
-        () = stopped(stop) => {
+        () = &mut stopping => {
             served.as_mut().graceful_shutdown();
             served.await
         }
