@@ -18,7 +18,7 @@ pub(super) fn object<T: Fields>(bytes: &[u8]) -> Result<T, BadMessage> {
 }
 
 /// The fields of one JSON object.
-trait Fields: Default {
+pub(super) trait Fields: Default {
     /// Takes the value of the next field if its name is known; false: it is not, skip it.
     fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error>;
 }
