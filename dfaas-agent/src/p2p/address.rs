@@ -16,6 +16,11 @@ pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
+/// The IP address and TCP port an address starts with.
+pub(super) fn tcp(address: &Multiaddr) -> Option<(IpAddr, u16)> {
+    Some((ip(address)?, tcp_port(address)?))
+}
+
 fn tcp_port(address: &Multiaddr) -> Option<u16> {
     match address.iter().nth(1)? {
         Protocol::Tcp(port) => Some(port),
@@ -42,7 +47,7 @@ pub(super) fn dialable(address: &Multiaddr, peer: PeerId, source: IpAddr) -> Opt
         Some(_) => return None,
         None => address.clone(),
     };
-    let (ip, port) = (ip(&bare)?, tcp_port(&bare)?);
+    let (ip, port) = tcp(&bare)?;
     (bare.iter().count() == 2 && port != 0 && reachable(ip, source)).then_some(bare)
 }
 

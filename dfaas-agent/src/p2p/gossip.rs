@@ -17,6 +17,8 @@ use super::message::MAX_MESSAGE_BYTES;
 pub const DEFAULT_TOPIC: &str = "/dfaasagent/1.0.0";
 /// Messages waiting for one slow peer.
 const SEND_QUEUE: usize = 256;
+/// How long they wait. The library's second for messages of others lost some on a busy machine.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A behaviour that listens on the topic and passes on only what was judged.
 pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic) -> anyhow::Result<Behaviour> {
@@ -51,6 +53,8 @@ fn config() -> anyhow::Result<Config> {
         .flood_publish(false)
         .idontwant_message_size_threshold(1024)
         .connection_handler_queue_len(SEND_QUEUE)
+        .publish_queue_duration(SEND_TIMEOUT)
+        .forward_queue_duration(SEND_TIMEOUT)
         .build()
         .context("cannot set up gossip")
 }

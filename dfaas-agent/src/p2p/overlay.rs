@@ -30,7 +30,7 @@ use tokio::{
 
 use self::peers::Peers;
 use super::{
-    address::split_peer,
+    address::{split_peer, tcp},
     counters::{Count, Counters},
     dial::DialPlan,
     direct::Lanes,
@@ -83,6 +83,10 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let topic = IdentTopic::new(settings.topic);
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
     let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, welcome)?;
+    // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
+    for address in &settings.listen {
+        ensure_free(address)?;
+    }
     for address in settings.listen {
         swarm.listen_on(address.clone()).with_context(|| format!("cannot listen on {address}"))?;
     }
@@ -104,6 +108,14 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let task = tokio::spawn(overlay.run()).abort_handle();
     let node_id = own.to_base58().parse()?;
     Ok((OverlayHandle { node_id, commands, view: shown, counters, task }, events))
+}
+
+/// The library listens with `SO_REUSEPORT`, so a second agent would silently share the first one's port.
+fn ensure_free(address: &Multiaddr) -> anyhow::Result<()> {
+    if let Some((ip, port)) = tcp(address) {
+        std::net::TcpListener::bind((ip, port)).with_context(|| format!("cannot listen on {address}"))?;
+    }
+    Ok(())
 }
 
 struct Overlay {
@@ -198,3 +210,6 @@ impl Overlay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

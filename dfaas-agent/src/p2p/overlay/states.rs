@@ -64,7 +64,7 @@ impl Overlay {
         let last = entry.last_state;
         let ack = match NodeState::decode(bytes) {
             Err(reason) => {
-                tracing::info!(%peer, %reason, "state refused");
+                tracing::debug!(%peer, %reason, "state refused");
                 self.counters.add(Count::StateRefused);
                 let refused = Some(reason.to_string());
                 self.tell(OverlayEvent::StateRefused { peer: node, reason }, Count::StateDropped);
