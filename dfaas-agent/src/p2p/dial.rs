@@ -75,7 +75,7 @@ impl DialPlan {
         if target.origin == Origin::Bootstrap {
             // The configured addresses stay first.
             target.add(addresses);
-        } else {
+        } else if !addresses.is_empty() {
             target.origin = Origin::Known;
             target.addresses = addresses;
         }

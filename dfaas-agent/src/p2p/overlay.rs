@@ -40,7 +40,7 @@ use super::{
     swarm::{self, Behaviour, BehaviourEvent},
 };
 
-/// How often dials and repeated states are looked at.
+/// How often what must be done again is looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// What states on their way are given at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -151,6 +151,7 @@ impl Overlay {
             },
             () = self.outbox.flush(), if self.outbox.has_late() => {}
             _ = tick.tick() => {
+                self.tell_identified();
                 self.dial_due();
                 self.send_due();
             }

@@ -103,16 +103,18 @@ impl Overlay {
             self.dial.learn_known(peer, addresses, Instant::now());
         }
         if entry.about.as_ref() != Some(&about) {
-            entry.about = Some(about.clone());
-            let About { agent, protocols } = about;
-            let event = OverlayEvent::Identified { peer: entry.node.clone(), agent, protocols };
-            if !self.tell(event, Count::OtherDropped)
-                && let Some(entry) = self.peers.get_mut(&peer)
-            {
-                // Told at the next occasion.
-                entry.about = None;
-            }
+            entry.about = Some(about);
+            entry.told = false;
+            self.tell_identified();
             self.show(peer);
+        }
+    }
+
+    /// Tells who the peers are, as far as the agent does not know and there is room.
+    pub(super) fn tell_identified(&mut self) {
+        for entry in self.peers.values_mut().filter(|entry| !entry.told) {
+            let Some(About { agent, protocols }) = entry.about.clone() else { continue };
+            entry.told = self.outbox.offer(OverlayEvent::Identified { peer: entry.node.clone(), agent, protocols });
         }
     }
 

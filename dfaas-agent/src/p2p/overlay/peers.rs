@@ -23,6 +23,8 @@ pub(super) struct Peer {
     pub(super) node: NodeId,
     pub(super) links: BTreeMap<ConnectionId, Link>,
     pub(super) about: Option<About>,
+    /// True if the agent has heard of `about`.
+    pub(super) told: bool,
     /// Where others may dial it.
     pub(super) addresses: Vec<Multiaddr>,
     /// Age of its newest state.
@@ -67,6 +69,7 @@ impl Peer {
             node,
             links: BTreeMap::new(),
             about: None,
+            told: false,
             addresses: vec![],
             last_state: None,
             states: Bucket::new(STATES_PER_SECOND, STATES_BURST, now),
