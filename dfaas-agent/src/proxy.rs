@@ -198,11 +198,11 @@ impl Proxy {
     }
 
     async fn collect(&mut self) -> Result<(), ProxyError> {
-        let readings = match &self.process {
-            Process::Managed(managed) => managed.counters().await?,
-            Process::External(external) => external.counters().await?,
+        let reading = match &self.process {
+            Process::Managed(managed) => managed.counts().await?,
+            Process::External(external) => external.counts().await?,
         };
-        self.counts.absorb(readings, &self.current);
+        self.counts.absorb(reading, &self.current);
         Ok(())
     }
 

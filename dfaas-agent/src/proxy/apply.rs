@@ -11,25 +11,39 @@ use crate::name::{FunctionName, NodeId};
 
 type Weights = BTreeMap<(FunctionName, NodeId), u32>;
 
-/// Commands that lead from one set of values to another of the same structure.
+/// Commands that lead from one set of values to another of the same structure. What lets calls in comes before
+/// what keeps calls out, so that no call is refused in between that both sets would serve.
 pub(super) fn changes(from: &Values, to: &Values) -> Vec<String> {
-    let mut commands = Vec::new();
+    let (mut opening, mut closing) = (Vec::new(), Vec::new());
+    for ((function, peer), weight) in changed_weights(from, to) {
+        let command = format!("set server {}/{peer} weight {weight}", peers_backend(&function));
+        if weight > 0 { opening.push(command) } else { closing.push(command) }
+    }
+    let empty = BTreeMap::new();
     for (map, new) in &to.maps {
-        let empty = BTreeMap::new();
         let old = from.maps.get(map).unwrap_or(&empty);
         for (key, value) in new {
             match old.get(key) {
                 Some(same) if same == value => {}
-                Some(_) => commands.push(format!("set map {map} {key} {value}")),
-                None => commands.push(format!("add map {map} {key} {value}")),
+                Some(before) => {
+                    let command = format!("set map {map} {key} {value}");
+                    if opens(map, before, value) { opening.push(command) } else { closing.push(command) }
+                }
+                None => opening.push(format!("add map {map} {key} {value}")),
             }
         }
-        commands.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("del map {map} {key}")));
+        closing.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("del map {map} {key}")));
     }
-    for ((function, peer), weight) in changed_weights(from, to) {
-        commands.push(format!("set server {}/{peer} weight {weight}", peers_backend(&function)));
+    opening.append(&mut closing);
+    opening
+}
+
+fn opens(map: &str, before: &str, after: &str) -> bool {
+    match (before.parse::<i64>(), after.parse::<i64>()) {
+        (Ok(before), Ok(after)) if map == "reject_below.map" => after < before,
+        (Ok(before), Ok(after)) => after > before,
+        _ => false,
     }
-    commands
 }
 
 /// Runs the commands and reads back what they touched.
@@ -120,13 +134,22 @@ mod tests {
         assert_eq!(
             changes(&old, &new),
             [
+                "set server peers:figlet/12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf weight 33",
                 "set map local_limit.map figlet 5",
                 "add map local_limit.map new -1",
                 "del map local_limit.map gone",
-                "set server peers:figlet/12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf weight 33",
             ]
         );
         assert!(changes(&new, &new).is_empty());
+    }
+
+    #[test]
+    fn calls_are_let_in_elsewhere_before_they_are_kept_out_here() {
+        let here = values(&[("figlet", "100")], 0);
+        let there = values(&[("figlet", "0")], 5);
+        let server = |commands: Vec<String>| commands.iter().position(|command| command.starts_with("set server"));
+        assert_eq!(server(changes(&here, &there)), Some(0));
+        assert_eq!(server(changes(&there, &here)), Some(1));
     }
 
     #[test]

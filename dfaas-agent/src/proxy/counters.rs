@@ -1,11 +1,11 @@
-//! Cumulative counts: every worker starts at zero, so the agent adds up all workers it has seen.
+//! Cumulative counts. Every worker counts in rows of its own, which it hands to its successor; the agent adds
+//! them up and remembers those that vanished.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CliError, Rendered,
-    runtime_api::Cli,
-    tables::{CHECKS, Count, NO_FUNCTION, function_of_peers_backend},
+    Rendered,
+    tables::{CHECKS, Count, NO_FUNCTION},
 };
 use crate::name::{FunctionName, NodeId};
 
@@ -32,7 +32,7 @@ pub struct FunctionSample {
     /// Client calls answered with 429.
     pub refused: u64,
     pub from_peers: BTreeMap<NodeId, PeerSample>,
-    /// Client calls sent on to each peer.
+    /// Client calls that each peer answered.
     pub forwarded: BTreeMap<NodeId, u64>,
     /// Calls executed here in the last second.
     pub local_rate: u32,
@@ -49,137 +49,149 @@ pub struct PeerSample {
     pub refused: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
-    /// Row of `st_calls` and position in it.
-    Call(String, Count),
-    /// Calls sent to a peer.
-    Sent(FunctionName, NodeId),
-}
+pub(super) const SHOW_CALLS: &str = "show table tables/st_calls";
 
-type Counts = BTreeMap<Key, u64>;
+type Row = [u64; Count::LEN];
 
-/// All counts of one worker; `None` if it lives but did not answer.
+/// What the workers say at one time: rows named `<what>@<pid>`.
+#[derive(Default)]
 pub(super) struct Reading {
-    pid: u32,
-    counts: Option<Counts>,
+    rows: BTreeMap<String, Row>,
+    incomplete: bool,
 }
 
 impl Reading {
-    pub(super) fn missing(pid: u32) -> Self {
-        Self { pid, counts: None }
+    /// Takes a worker's answer to [`SHOW_CALLS`]. A row that several workers know is newest where it is highest.
+    pub(super) fn add_worker(&mut self, table: &str) {
+        for (key, values) in rows(table) {
+            let row = self.rows.entry(key.to_owned()).or_default();
+            for (name, value) in values {
+                let index = name.strip_prefix("gpc").and_then(|index| index.parse::<usize>().ok());
+                if let Some(count) = index.and_then(|index| row.get_mut(index)) {
+                    *count = (*count).max(value);
+                }
+            }
+        }
+    }
+
+    /// A worker lives but did not answer: rows that are missing may still exist.
+    pub(super) fn incomplete(&mut self) {
+        self.incomplete = true;
     }
 }
 
-/// Asks a worker; `prefix` selects it on the master's socket.
-pub(super) async fn read_worker(cli: &Cli, prefix: &str, pid: u32) -> Result<Reading, CliError> {
-    let quit = if prefix.is_empty() { "" } else { ";quit" };
-    let mut counts = Counts::new();
-    table_counts(&cli.ask(&format!("{prefix}show table st_calls{quit}")).await?, &mut counts);
-    sent_counts(&cli.ask(&format!("{prefix}show stat -1 4 -1{quit}")).await?, &mut counts);
-    Ok(Reading { pid, counts: Some(counts) })
-}
-
-/// Sums over workers; what a worker had counted stays when it ends.
+/// Sums over all rows ever seen.
 #[derive(Default)]
 pub(super) struct Accumulator {
-    ended: Counts,
-    live: BTreeMap<u32, Counts>,
+    /// Rows without their pid.
+    ended: BTreeMap<String, Row>,
+    live: BTreeMap<String, Row>,
     functions: BTreeSet<FunctionName>,
 }
 
 impl Accumulator {
-    /// Takes the readings of all workers that live; names that `rendered` lacks are forgotten.
-    pub(super) fn absorb(&mut self, readings: Vec<Reading>, rendered: &Rendered) {
-        let alive: BTreeSet<u32> = readings.iter().map(|reading| reading.pid).collect();
-        let gone: Vec<u32> = self.live.keys().filter(|pid| !alive.contains(pid)).copied().collect();
-        for counts in gone.iter().filter_map(|pid| self.live.remove(pid)) {
-            add(&mut self.ended, &counts);
+    /// Names that `rendered` lacks are forgotten.
+    pub(super) fn absorb(&mut self, reading: Reading, rendered: &Rendered) {
+        for (key, row) in std::mem::take(&mut self.live) {
+            match reading.rows.get(&key) {
+                // A count that fell began anew: an expired row that came back, or a reused pid.
+                Some(now) if now.iter().zip(&row).all(|(now, before)| now >= before) => {}
+                None if reading.incomplete => {
+                    self.live.insert(key, row);
+                }
+                Some(_) | None => add(self.ended.entry(without_pid(&key).to_owned()).or_default(), &row),
+            }
         }
-        for Reading { pid, counts } in readings {
-            let Some(counts) = counts else { continue };
-            let last = self.live.insert(pid, counts).unwrap_or_default();
-            // A count that fell began anew, be it by a reused pid, an evicted row or an overflow.
-            let now = &self.live[&pid];
-            let fell: Counts = last.into_iter().filter(|(key, n)| now.get(key).is_none_or(|m| m < n)).collect();
-            add(&mut self.ended, &fell);
-        }
+        self.live.extend(reading.rows);
         self.functions = rendered.functions();
         let functions = &self.functions;
-        self.ended.retain(|key, _| match key {
-            Key::Call(row, _) => row == NO_FUNCTION || split_row(row).is_some_and(|(f, _)| functions.contains(&f)),
-            Key::Sent(function, _) => functions.contains(function),
+        self.ended.retain(|what, _| match What::parse(what) {
+            Some(What::Client(function) | What::FromPeer(function, _) | What::Sent(function, _)) => {
+                functions.contains(&function)
+            }
+            Some(What::NoFunction) => true,
+            None => false,
         });
     }
 
     pub(super) fn sample(&self, local_rates: &BTreeMap<FunctionName, u32>) -> Sample {
-        let mut totals = self.ended.clone();
-        self.live.values().for_each(|counts| add(&mut totals, counts));
         let mut sample = Sample::default();
         for function in &self.functions {
             let local_rate = local_rates.get(function).copied().unwrap_or(0);
             sample.functions.insert(function.clone(), FunctionSample { local_rate, ..FunctionSample::default() });
         }
-        for (key, n) in totals {
-            match key {
-                Key::Call(row, count) if row == NO_FUNCTION => match count {
-                    Count::Forbidden => sample.forbidden += n,
-                    Count::Unknown => sample.unknown += n,
-                    _ => {}
-                },
-                Key::Call(row, count) => {
-                    let Some((function, peer)) = split_row(&row) else { continue };
-                    let Some(of) = sample.functions.get_mut(&function) else { continue };
-                    of.add(peer, count, n);
-                }
-                Key::Sent(function, peer) => {
-                    if let Some(of) = sample.functions.get_mut(&function) {
-                        of.forwarded.insert(peer, n);
-                    }
-                }
+        let live = self.live.iter().map(|(key, row)| (without_pid(key), row));
+        for (what, row) in self.ended.iter().map(|(what, row)| (what.as_str(), row)).chain(live) {
+            if let Some(what) = What::parse(what) {
+                sample.add(what, row);
             }
         }
         sample
     }
 }
 
-impl FunctionSample {
-    fn add(&mut self, peer: Option<NodeId>, count: Count, n: u64) {
-        if count == Count::ServedLocal {
-            self.served_local += n;
-            return;
-        }
-        let Some(peer) = peer else {
-            match count {
-                Count::PlacedFirst => self.placed_first += n,
-                Count::PlacedKept => self.placed_kept += n,
-                Count::Service => self.service += n,
-                Count::RefusedSaturated => self.refused += n,
-                _ => {}
+impl Sample {
+    fn add(&mut self, what: What, row: &Row) {
+        let count = |count: Count| row[usize::from(count.index())];
+        match what {
+            What::NoFunction => {
+                self.forbidden += count(Count::Forbidden);
+                self.unknown += count(Count::Unknown);
             }
-            return;
-        };
-        let of = self.from_peers.entry(peer).or_default();
-        match count {
-            Count::FromPeer => of.forwarded += n,
-            Count::HandedOff => of.handed_off += n,
-            Count::RefusedGrant | Count::RefusedSaturated => of.refused += n,
-            _ => {}
+            What::Client(function) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                of.placed_first += count(Count::PlacedFirst);
+                of.placed_kept += count(Count::PlacedKept);
+                of.service += count(Count::Service);
+                of.served_local += count(Count::ServedLocal);
+                of.refused += count(Count::RefusedSaturated);
+            }
+            What::FromPeer(function, peer) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                of.served_local += count(Count::ServedLocal);
+                let of = of.from_peers.entry(peer).or_default();
+                of.forwarded += count(Count::FromPeer);
+                of.handed_off += count(Count::HandedOff);
+                of.refused += count(Count::RefusedGrant) + count(Count::RefusedSaturated);
+            }
+            What::Sent(function, peer) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                *of.forwarded.entry(peer).or_default() += count(Count::Sent);
+            }
         }
     }
 }
 
-fn add(to: &mut Counts, counts: &Counts) {
-    for (key, n) in counts {
-        *to.entry(key.clone()).or_default() += n;
+/// What a row counts.
+enum What {
+    NoFunction,
+    Client(FunctionName),
+    FromPeer(FunctionName, NodeId),
+    Sent(FunctionName, NodeId),
+}
+
+impl What {
+    fn parse(what: &str) -> Option<Self> {
+        if what == NO_FUNCTION {
+            return Some(Self::NoFunction);
+        }
+        if let Some((function, peer)) = what.split_once(',') {
+            return Some(Self::FromPeer(function.parse().ok()?, peer.parse().ok()?));
+        }
+        if let Some((function, peer)) = what.split_once('>') {
+            return Some(Self::Sent(function.parse().ok()?, peer.parse().ok()?));
+        }
+        Some(Self::Client(what.parse().ok()?))
     }
 }
 
-/// `figlet` counts clients, `figlet,<peer>` that peer.
-fn split_row(row: &str) -> Option<(FunctionName, Option<NodeId>)> {
-    match row.split_once(',') {
-        None => Some((row.parse().ok()?, None)),
-        Some((function, peer)) => Some((function.parse().ok()?, Some(peer.parse().ok()?))),
+fn without_pid(key: &str) -> &str {
+    key.rsplit_once('@').map_or(key, |(what, _)| what)
+}
+
+fn add(to: &mut Row, row: &Row) {
+    for (to, n) in to.iter_mut().zip(row) {
+        *to += n;
     }
 }
 
@@ -199,17 +211,6 @@ fn rows(table: &str) -> impl Iterator<Item = (&str, Vec<(&str, u64)>)> {
     })
 }
 
-fn table_counts(table: &str, counts: &mut Counts) {
-    for (key, values) in rows(table) {
-        for count in Count::ALL.into_iter().filter(|count| *count != Count::Slot) {
-            let name = format!("gpc{}", count.index());
-            if let Some((_, n)) = values.iter().find(|(of, n)| *of == name && *n > 0) {
-                counts.insert(Key::Call(key.to_owned(), count), *n);
-            }
-        }
-    }
-}
-
 /// Rates of `st_local`.
 pub(super) fn local_rates(table: &str) -> BTreeMap<FunctionName, u32> {
     let rate = |(key, values): (&str, Vec<(&str, u64)>)| {
@@ -219,36 +220,22 @@ pub(super) fn local_rates(table: &str) -> BTreeMap<FunctionName, u32> {
     rows(table).filter_map(rate).collect()
 }
 
-/// Rows of `show stat`: backend, server, and the wanted column, found by its name in the header.
-fn stat_rows<'a>(stat: &'a str, column: &str) -> Vec<(&'a str, &'a str, &'a str)> {
+/// States of the servers that carry the health checks, from `show stat`: `UP`, `UP 1/2`, `DOWN 1/2`, …; a
+/// server that fails a check is used until it is down.
+pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
     let mut lines = stat.lines();
     let header = lines.by_ref().find_map(|line| line.strip_prefix("# "));
-    let Some(index) = header.and_then(|header| header.split(',').position(|name| name == column)) else {
-        return Vec::new();
+    let Some(index) = header.and_then(|header| header.split(',').position(|name| name == "status")) else {
+        return BTreeMap::new();
     };
-    let row = |line: &'a str| {
+    let state = |line: &str| {
         let mut fields = line.split(',');
         let (backend, server) = (fields.next()?, fields.next()?);
-        Some((backend, server, fields.nth(index.checked_sub(2)?)?))
+        let status = fields.nth(index.checked_sub(2)?)?;
+        (backend == CHECKS).then_some(())?;
+        Some((server.parse().ok()?, status.starts_with("UP")))
     };
-    lines.filter_map(row).collect()
-}
-
-fn sent_counts(stat: &str, counts: &mut Counts) {
-    for (backend, server, total) in stat_rows(stat, "stot") {
-        if let (Some(function), Ok(peer), Ok(n)) =
-            (function_of_peers_backend(backend), server.parse(), total.parse::<u64>())
-            && n > 0
-        {
-            counts.insert(Key::Sent(function, peer), n);
-        }
-    }
-}
-
-/// `UP`, `UP 1/2`, `DOWN 1/2`, …: a server that fails a check is used until it is down.
-pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
-    let checks = stat_rows(stat, "status").into_iter().filter(|(backend, ..)| *backend == CHECKS);
-    checks.filter_map(|(_, server, status)| Some((server.parse().ok()?, status.starts_with("UP")))).collect()
+    lines.filter_map(state).collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    CliError, ProxyError,
+    ProxyError,
     check::{complaint, run},
-    counters::{Reading, read_worker},
+    counters::{Reading, SHOW_CALLS},
     runtime_api::{Cli, info_field},
     settings::External,
 };
@@ -54,13 +54,11 @@ impl ExternalProxy {
         Err(ProxyError::NotLoaded { message: format!("{socket} does not tell {stamp} after the reload command") })
     }
 
-    /// Only the current worker can be asked: what older ones served after the reload goes uncounted.
-    pub(super) async fn counters(&self) -> Result<Vec<Reading>, ProxyError> {
-        let cli = self.cli();
-        let info = cli.ask("show info").await?;
-        let missing = || CliError::Unexpected { command: "show info".to_owned(), missing: "pid" };
-        let pid = info_field(&info, "Pid").and_then(|pid| pid.parse().ok()).ok_or_else(missing)?;
-        Ok(vec![read_worker(&cli, "", pid).await?])
+    /// Only the current worker can be asked: the last calls of older ones may be missing.
+    pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
+        let mut reading = Reading::default();
+        reading.add_worker(&self.cli().ask(SHOW_CALLS).await?);
+        Ok(reading)
     }
 
     fn cli(&self) -> Cli {

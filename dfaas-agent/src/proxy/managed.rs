@@ -24,7 +24,7 @@ use self::master::Master;
 use super::{
     CliError, ProxyError,
     check::complaint,
-    counters::{Reading, read_worker},
+    counters::{Reading, SHOW_CALLS},
     runtime_api::{Cli, Processes, info_field},
     settings::ProxySettings,
 };
@@ -119,20 +119,20 @@ impl Managed {
     }
 
     /// Counts of the current worker and of those that are leaving.
-    pub(super) async fn counters(&self) -> Result<Vec<Reading>, ProxyError> {
+    pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
         let cli = self.paths.master_cli();
         let processes = processes(&cli).await?;
-        let mut readings = Vec::new();
-        for pid in processes.leaving.iter().chain(&processes.worker).copied() {
-            match read_worker(&cli, &format!("@!{pid} "), pid).await {
-                Ok(reading) => readings.push(reading),
+        let mut reading = Reading::default();
+        for pid in processes.leaving.iter().chain(&processes.worker) {
+            match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
+                Ok(answer) => reading.add_worker(&answer),
                 Err(err) => {
-                    tracing::debug!(pid, "counters: {err}");
-                    readings.push(Reading::missing(pid));
+                    tracing::debug!(pid, "counts: {err}");
+                    reading.incomplete();
                 }
             }
         }
-        Ok(readings)
+        Ok(reading)
     }
 
     pub(super) fn restarts(&self) -> u64 {
@@ -248,13 +248,15 @@ impl Paths {
         Cli::new(self.master_socket.clone())
     }
 
-    /// Waits until the worker that answers the runtime socket has the configuration with this stamp.
+    /// Waits until the worker that answers the runtime socket has the configuration with this stamp, and the
+    /// master, which starts over once its worker is loaded, answers too.
     async fn until_loaded(&self, stamp: &str, log_from: u64) -> Result<(), ProxyError> {
         let cli = Cli::new(self.runtime_socket.clone());
         let deadline = Instant::now() + LOAD_TIMEOUT;
         loop {
             if let Ok(info) = cli.ask("show info").await
                 && info_field(&info, "description") == Some(stamp)
+                && processes(&self.master_cli()).await.is_ok()
             {
                 return Ok(());
             }

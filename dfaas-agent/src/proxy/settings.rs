@@ -35,7 +35,7 @@ pub struct ProxySettings {
     /// The `haproxy` binary.
     pub program: PathBuf,
     /// User and group of the workers; `None`: those of the agent.
-    pub user: Option<String>,
+    pub user: Option<(String, String)>,
     pub instance: Instance,
 }
 
@@ -113,10 +113,10 @@ impl ProxySettings {
         {
             return Err(refuse("reload", "nothing", "a program and its arguments"));
         }
-        if let Some(user) = &self.user
-            && (user.is_empty() || !user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')))
-        {
-            return Err(refuse("user", user, "letters, digits, '-' or '_'"));
+        for name in self.user.iter().flat_map(|(user, group)| [user, group]) {
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+                return Err(refuse("user", name, "letters, digits, '-' or '_'"));
+            }
         }
         Ok(())
     }

@@ -30,10 +30,11 @@ pub(super) enum Count {
     RefusedGrant,
     Forbidden,
     Unknown,
+    Sent,
 }
 
 impl Count {
-    pub(super) const LEN: usize = 11;
+    pub(super) const LEN: usize = 12;
     pub(super) const ALL: [Self; Self::LEN] = [
         Self::Slot,
         Self::PlacedFirst,
@@ -46,6 +47,7 @@ impl Count {
         Self::RefusedGrant,
         Self::Forbidden,
         Self::Unknown,
+        Self::Sent,
     ];
 
     pub(super) fn index(self) -> u8 {
@@ -61,9 +63,4 @@ pub(super) fn local_backend(function: &FunctionName) -> String {
 /// Backend whose servers are the peers, named by node id.
 pub(super) fn peers_backend(function: &FunctionName) -> String {
     format!("peers:{function}")
-}
-
-/// The function of a backend made by [`peers_backend`].
-pub(super) fn function_of_peers_backend(backend: &str) -> Option<FunctionName> {
-    backend.strip_prefix("peers:")?.parse().ok()
 }

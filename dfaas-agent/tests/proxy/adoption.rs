@@ -41,6 +41,7 @@ async fn a_killed_haproxy_is_started_again_with_the_newest_values() {
     kill(Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
     until_restarted(&proxy, 1).await;
     assert_eq!(call(node.service(), CALL).await.status, 429, "the limit was in the files");
+    proxy.sample().await.unwrap();
 
     kill(Pid::from_raw(node.master_pid()), Signal::SIGKILL).unwrap();
     until_restarted(&proxy, 2).await;

@@ -98,7 +98,7 @@ fn settings(random: &mut StdRng, dir: &Path) -> ProxySettings {
         exporter: random.random_bool(0.5).then(|| "127.0.0.1:8405".parse().unwrap()),
         run_dir: dir.to_path_buf(),
         program: "haproxy".into(),
-        user: random.random_bool(0.3).then(|| "nobody".to_owned()),
+        user: random.random_bool(0.3).then(|| ("nobody".to_owned(), "nogroup".to_owned())),
         instance: if random.random() { Instance::Managed } else { Instance::External(external) },
     }
 }

@@ -87,7 +87,7 @@ async fn a_reload_does_not_grant_a_fresh_second() {
 async fn a_refused_text_leaves_the_old_configuration() {
     let mut node = Node::new().await;
     let decision = node.decision(&[("fig-let", local_first(None))]);
-    node.settings.user = Some("no-such-user".to_owned());
+    node.settings.user = Some(("no-such-user".to_owned(), "nogroup".to_owned()));
     match dfaas_agent::proxy::Proxy::start(node.settings.clone(), &decision).await {
         Err(ProxyError::Refused { message }) => assert!(message.contains("no-such-user"), "{message}"),
         Err(err) => panic!("{err}"),

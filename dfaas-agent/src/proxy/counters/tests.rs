@@ -4,12 +4,13 @@ use crate::{decision::Decision, proxy::render::render};
 const PEER: &str = "12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf";
 
 /// From HAProxy 2.6.12, with other names and fewer columns.
-fn table(calls: u64, peer_calls: u64) -> String {
+fn table(pid: u32, calls: u64) -> String {
     format!(
-        "# table: st_calls, type: string, size:100, used:3\n\
-         0x562ad6fe9430: key=fig-let use=0 exp=0 gpc0=0 gpc1=0 gpc2=0 gpc3={calls} gpc4=0 gpc6={calls}\n\
-         0x562ad6fe9431: key=fig-let,{PEER} use=0 exp=0 gpc4={peer_calls} gpc6=2 gpc8=1\n\
-         0x562ad6fe9432: key=_ use=0 exp=0 gpc9=4 gpc10=3\n\n"
+        "# table: tables/st_calls, type: string, size:100, used:3\n\
+         0x562ad6fe9430: key=fig-let@{pid} use=0 exp=0 gpc0=0 gpc1=0 gpc2=0 gpc3={calls} gpc4=0 gpc6={calls}\n\
+         0x562ad6fe9431: key=fig-let,{PEER}@{pid} use=0 exp=0 gpc4=5 gpc6=2 gpc8=1\n\
+         0x562ad6fe9431: key=fig-let>{PEER}@{pid} use=0 exp=0 gpc4=0 gpc11=7\n\
+         0x562ad6fe9432: key=_@{pid} use=0 exp=0 gpc9=4 gpc10=3 gpc99=1\n\n"
     )
 }
 
@@ -28,17 +29,16 @@ fn rendered() -> Rendered {
     render(&crate::proxy::settings::example(), &decision)
 }
 
-fn reading(pid: u32, calls: u64, sent: u64) -> Reading {
-    let mut counts = Counts::new();
-    table_counts(&table(calls, 5), &mut counts);
-    sent_counts(&format!("# pxname,svname,qcur,stot,status,\npeers:fig-let,{PEER},0,{sent},UP 1/2,\n"), &mut counts);
-    Reading { pid, counts: Some(counts) }
+fn reading(workers: &[(u32, u64)]) -> Reading {
+    let mut reading = Reading::default();
+    workers.iter().for_each(|(pid, calls)| reading.add_worker(&table(*pid, *calls)));
+    reading
 }
 
 #[test]
-fn tables_and_statistics_become_a_sample() {
+fn the_table_becomes_a_sample() {
     let mut accumulator = Accumulator::default();
-    accumulator.absorb(vec![reading(1, 10, 7)], &rendered());
+    accumulator.absorb(reading(&[(1, 10)]), &rendered());
     let rates = local_rates("0x1: key=fig-let use=0 exp=4166 http_req_rate(1000)=6\n");
     let sample = accumulator.sample(&rates);
     let function = &sample.functions[&"fig-let".parse().unwrap()];
@@ -53,15 +53,27 @@ fn tables_and_statistics_become_a_sample() {
 fn counts_go_on_over_a_reload_and_a_reused_pid() {
     let name: FunctionName = "fig-let".parse().unwrap();
     let mut accumulator = Accumulator::default();
-    let mut service = |readings| {
-        accumulator.absorb(readings, &rendered());
+    let mut service = |reading| {
+        accumulator.absorb(reading, &rendered());
         accumulator.sample(&BTreeMap::new()).functions[&name].service
     };
-    assert_eq!(service(vec![reading(1, 10, 0)]), 10);
-    assert_eq!(service(vec![reading(1, 12, 0), reading(2, 3, 0)]), 15, "the old worker still serves");
-    assert_eq!(service(vec![Reading::missing(1), reading(2, 3, 0)]), 15, "the old worker was too busy to answer");
-    assert_eq!(service(vec![reading(2, 4, 0)]), 16, "the old worker has ended");
-    assert_eq!(service(vec![reading(2, 1, 0)]), 17, "a new worker with the same pid");
+    assert_eq!(service(reading(&[(1, 10)])), 10);
+    assert_eq!(service(reading(&[(1, 11), (2, 3), (1, 12)])), 15, "two workers know the row of the first");
+    let mut busy = reading(&[(2, 3)]);
+    busy.incomplete();
+    assert_eq!(service(busy), 15, "the old worker was too busy to answer");
+    assert_eq!(service(reading(&[(2, 4)])), 16, "the old worker has ended");
+    assert_eq!(service(reading(&[(2, 1)])), 17, "a new worker with the same pid");
+    assert_eq!(service(Reading::default()), 17, "no rows yet");
+}
+
+#[test]
+fn a_function_that_is_gone_is_forgotten() {
+    let mut accumulator = Accumulator::default();
+    accumulator.absorb(reading(&[(1, 10)]), &rendered());
+    let nothing = render(&crate::proxy::settings::example(), &Decision::default());
+    accumulator.absorb(Reading::default(), &nothing);
+    assert_eq!(accumulator.ended.keys().collect::<Vec<_>>(), ["_"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     name::Host,
     proxy::{
         settings::ProxySettings,
-        tables::{CHECKS, local_backend, peers_backend},
+        tables::{CHECKS, Count, local_backend, peers_backend},
     },
 };
 
@@ -29,6 +29,9 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line(format!("http-request set-header DFaaS-Node-ID {}", settings.node));
         text.line("http-response set-header X-Server %[srv_name,map_str(peer_host.map)]");
         text.line("http-response set-header DFaaS-Forwarded-To %[srv_name]");
+        text.line(format!(r#"http-response set-var-fmt(txn.row) "{function}>%[srv_name]@%pid""#));
+        text.line("http-response track-sc2 var(txn.row) table tables/st_calls");
+        text.line(format!("http-response sc-inc-gpc({},2)", Count::Sent.index()));
         for (id, peer) in peers(settings, decision) {
             let weight = values.weight(function, id);
             let address = server_address(&peer.proxy_host, peer.proxy_port);

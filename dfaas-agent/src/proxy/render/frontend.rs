@@ -53,9 +53,10 @@ fn steering_frontend(text: &mut Text, placed: bool) {
     function_name(text);
     check_sender(text);
     function_limit(text);
-    text.line(format!("http-request set-var(txn.row) var(txn.name) unless {FROM_NODE}"));
-    text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.name)],%[var(txn.peer)]" if {FROM_NODE}"#));
-    text.line("http-request track-sc0 var(txn.row) table st_calls");
+    text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.name)]@%pid" unless {FROM_NODE}"#));
+    text.line(format!(r#"http-request set-var-fmt(txn.pair) "%[var(txn.name)],%[var(txn.peer)]" if {FROM_NODE}"#));
+    text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.pair)]@%pid" if {FROM_NODE}"#));
+    text.line("http-request track-sc0 var(txn.row) table tables/st_calls");
     peer_call(text);
     client_call(text, placed);
     local_counts(text);
@@ -64,6 +65,7 @@ fn steering_frontend(text: &mut Text, placed: bool) {
 
 /// `/function/<name>`, ended by `/` or the end of the path. Dot segments could leave it again at the gateway.
 fn function_name(text: &mut Text) {
+    text.line(format!(r#"http-request set-var-fmt(txn.row) "{NO_FUNCTION}@%pid""#));
     text.line("acl dots path,url_dec -m sub /../ /./");
     text.line("acl dots path,url_dec -m end /.. /.");
     text.line("http-request set-var(txn.name) path,field(3,/) if { path_beg /function/ } !dots");
@@ -88,14 +90,14 @@ fn check_sender(text: &mut Text) {
 /// A peer's call: within its grant it is served here, and never forwarded again.
 fn peer_call(text: &mut Text) {
     text.line(count(Count::FromPeer, &format!("if {FROM_NODE}")));
-    text.line(format!("http-request set-var(txn.grant) var(txn.row),map_str_int(peer_limit.map,0) if {FROM_NODE}"));
+    text.line(format!("http-request set-var(txn.grant) var(txn.pair),map_str_int(peer_limit.map,0) if {FROM_NODE}"));
     text.line(format!(
-        "http-request set-var(txn.spent) var(txn.row),table_http_req_rate(tables/st_peers) if {FROM_NODE}"
+        "http-request set-var(txn.spent) var(txn.pair),table_http_req_rate(tables/st_peers) if {FROM_NODE}"
     ));
     let granted = "{ var(txn.spent),sub(txn.grant) lt 0 } { var(txn.local_limit) -m int ge 0 }";
     text.line(format!("http-request set-var(txn.route) str(local) if {FROM_NODE} {granted}"));
     refuse(text, 429, Count::RefusedGrant, &format!("if {FROM_NODE} !{ROUTED}"));
-    text.line(format!("http-request track-sc2 var(txn.row) table tables/st_peers if {FROM_NODE}"));
+    text.line(format!("http-request track-sc2 var(txn.pair) table tables/st_peers if {FROM_NODE}"));
 }
 
 /// A client's call: its slot says refusal, this node or the peers; who cannot take it passes it on.
@@ -148,11 +150,12 @@ fn handoff_frontend(text: &mut Text, address: SocketAddr, sticky: bool) {
     text.line("http-request set-var(txn.peer) dst,map_ip(peer_alias.map)");
     refuse(text, 403, Count::Forbidden, "unless { var(txn.peer) -m found }");
     function_limit(text);
-    text.line(r#"http-request set-var-fmt(txn.row) "%[var(txn.name)],%[var(txn.peer)]""#);
-    text.line("http-request track-sc0 var(txn.row) table st_calls");
+    text.line(r#"http-request set-var-fmt(txn.pair) "%[var(txn.name)],%[var(txn.peer)]""#);
+    text.line(r#"http-request set-var-fmt(txn.row) "%[var(txn.pair)]@%pid""#);
+    text.line("http-request track-sc0 var(txn.row) table tables/st_calls");
     text.line(count(Count::HandedOff, ""));
     refuse(text, 429, Count::RefusedSaturated, "if { var(txn.local_limit) -m int lt 0 }");
-    text.line("http-request track-sc2 var(txn.row) table tables/st_peers");
+    text.line("http-request track-sc2 var(txn.pair) table tables/st_peers");
     text.line("http-request set-var(txn.route) str(local)");
     local_counts(text);
 }
@@ -174,7 +177,7 @@ fn refuse(text: &mut Text, status: u16, reason: Count, condition: &str) {
         _ => r#"content-type text/plain string "forbidden\n""#,
     };
     // Takes effect only where the row of a function is not tracked yet.
-    text.line(format!("http-request track-sc0 str({NO_FUNCTION}) table st_calls {condition}"));
+    text.line(format!("http-request track-sc0 var(txn.row) table tables/st_calls {condition}"));
     text.line(count(reason, condition));
     text.line(format!("http-request return status {status} {answer} {condition}"));
 }

@@ -21,9 +21,9 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
     text.line("default-path config");
     text.line(format!("description {stamp}"));
     text.line("localpeer self");
-    if let Some(user) = &settings.user {
+    if let Some((user, group)) = &settings.user {
         text.line(format!("user {user}"));
-        text.line(format!("group {user}"));
+        text.line(format!("group {group}"));
         owner = format!(" user {user}");
     }
     // State changes only, never requests: no frontend logs.
@@ -47,6 +47,9 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         functions + SPARE_ROWS
     ));
     text.line(format!("table st_peers type string len 130 size {rows} expire 1m store http_req_rate(1s)"));
+    // Rows end in the pid of the worker that counts in them: what the old worker pushes never overwrites what
+    // the new one has counted.
+    text.line(format!("table st_calls type string len 144 size {} expire 10m store gpc({})", 8 * rows, Count::LEN));
 
     defaults(text);
     if let Some(exporter) = settings.exporter {
@@ -55,9 +58,6 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line("http-request use-service prometheus-exporter if { path /metrics }");
         text.line("http-request return status 404");
     }
-    // The counts stay in their worker: the agent adds the workers up, which a copied table would falsify.
-    text.section("backend st_calls");
-    text.line(format!("stick-table type string len 130 size {rows} store gpc({})", Count::LEN));
 }
 
 fn defaults(text: &mut Text) {
