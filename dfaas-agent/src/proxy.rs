@@ -29,13 +29,16 @@ use std::{
 
 use self::{
     apply::{changes, read_values, write_values},
-    counters::Accumulator,
+    counters::{Accumulator, Reading},
     external::ExternalProxy,
     files::ConfigFiles,
     managed::Managed,
     runtime_api::Cli,
 };
 use crate::{decision::Decision, name::NodeId};
+
+/// How often the leaving worker is asked for its counts during a reload.
+const COUNT_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What [`Proxy::apply`] had to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,16 @@ enum Process {
     External(ExternalProxy),
 }
 
+impl Process {
+    async fn counts(&self) -> Result<Reading, ProxyError> {
+        match self {
+            Self::Managed(managed) => managed.counts().await,
+            Self::External(external) => external.counts().await,
+        }
+    }
+}
+
+/// HAProxy as this node uses it. Dropped without [`Proxy::stop`], it leaves HAProxy running.
 pub struct Proxy {
     settings: ProxySettings,
     files: ConfigFiles,
@@ -180,15 +193,13 @@ impl Proxy {
         if let Err(err) = self.collect().await {
             tracing::debug!("counters before the reload: {err}");
         }
+        let former = self.files.former(&rendered)?;
         self.files.promote(&rendered)?;
         let started = Instant::now();
-        let outcome = match &self.process {
-            Process::Managed(managed) => managed.reload(&rendered.stamp).await,
-            Process::External(external) => external.reload(&rendered.stamp).await,
-        };
+        let outcome = self.load(&rendered.stamp).await;
         if let Err(err) = outcome {
             self.in_step = false;
-            self.files.promote(&self.current)?;
+            former.restore()?;
             return Err(err);
         }
         tracing::info!(elapsed_ms = started.elapsed().as_millis() as u64, "haproxy reloaded");
@@ -197,11 +208,31 @@ impl Proxy {
         Ok(Applied::Reloaded)
     }
 
-    async fn collect(&mut self) -> Result<(), ProxyError> {
-        let reading = match &self.process {
-            Process::Managed(managed) => managed.counts().await?,
-            Process::External(external) => external.counts().await?,
+    /// Loads the files and goes on counting meanwhile: a worker that started less than some seconds before does
+    /// not hand its tables over yet.
+    async fn load(&mut self, stamp: &str) -> Result<(), ProxyError> {
+        let process = &self.process;
+        let load = async {
+            match process {
+                Process::Managed(managed) => managed.reload(stamp).await,
+                Process::External(external) => external.reload(stamp).await,
+            }
         };
+        tokio::pin!(load);
+        loop {
+            tokio::select! {
+                outcome = &mut load => return outcome,
+                () = tokio::time::sleep(COUNT_INTERVAL) => {
+                    if let Ok(reading) = process.counts().await {
+                        self.counts.absorb(reading, &self.current);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn collect(&mut self) -> Result<(), ProxyError> {
+        let reading = self.process.counts().await?;
         self.counts.absorb(reading, &self.current);
         Ok(())
     }

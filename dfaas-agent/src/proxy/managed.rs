@@ -120,10 +120,15 @@ impl Managed {
 
     /// Counts of the current worker and of those that are leaving.
     pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
-        let cli = self.paths.master_cli();
-        let processes = processes(&cli).await?;
         let mut reading = Reading::default();
-        for pid in processes.leaving.iter().chain(&processes.worker) {
+        reading.add_worker(&Cli::new(self.paths.runtime_socket.clone()).ask(SHOW_CALLS).await?);
+        let cli = self.paths.master_cli();
+        let Ok(processes) = processes(&cli).await else {
+            // The master starts over, so there may be leaving workers.
+            reading.incomplete();
+            return Ok(reading);
+        };
+        for pid in processes.leaving {
             match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
                 Ok(answer) => reading.add_worker(&answer),
                 Err(err) => {

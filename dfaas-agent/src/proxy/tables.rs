@@ -35,20 +35,6 @@ pub(super) enum Count {
 
 impl Count {
     pub(super) const LEN: usize = 12;
-    pub(super) const ALL: [Self; Self::LEN] = [
-        Self::Slot,
-        Self::PlacedFirst,
-        Self::PlacedKept,
-        Self::Service,
-        Self::FromPeer,
-        Self::HandedOff,
-        Self::ServedLocal,
-        Self::RefusedSaturated,
-        Self::RefusedGrant,
-        Self::Forbidden,
-        Self::Unknown,
-        Self::Sent,
-    ];
 
     pub(super) fn index(self) -> u8 {
         self as u8

@@ -1,6 +1,9 @@
 //! The life of the process: restarted when it dies, left running, adopted, stopped.
 
-use std::time::Duration;
+use std::{
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    time::Duration,
+};
 
 use dfaas_agent::proxy::{Applied, External, Instance, Proxy, ProxyError};
 use nix::{
@@ -38,7 +41,7 @@ async fn a_killed_haproxy_is_started_again_with_the_newest_values() {
     proxy.sample().await.unwrap();
 
     let worker = proxy.health().await.unwrap().pid;
-    kill(Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(worker.cast_signed()), Signal::SIGKILL).unwrap();
     until_restarted(&proxy, 1).await;
     assert_eq!(call(node.service(), CALL).await.status, 429, "the limit was in the files");
     proxy.sample().await.unwrap();
@@ -126,9 +129,37 @@ async fn an_address_in_use_is_reported_and_the_old_worker_goes_on() {
     let err = Proxy::start(settings, &decision).await.err().expect("the address is taken");
     assert!(matches!(&err, ProxyError::NotLoaded { message } if message.contains("cannot bind")), "{err}");
     assert_eq!(call(node.service(), CALL).await.status, 200);
+    // The files are as before, too. A worker ends when its master does.
+    kill(Pid::from_raw(node.master_pid()), Signal::SIGKILL).unwrap();
+    while Connection::open(node.service()).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let mut proxy = node.start(&decision).await;
+    call(node.service(), CALL).await;
     assert_eq!(proxy.sample().await.unwrap().functions[&function("fig-let")].service, 1);
     proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs root to change the user"]
+async fn workers_run_as_another_user_and_still_hand_their_tables_over() {
+    let mut node = Node::new().await;
+    std::fs::set_permissions(&node.settings.run_dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    node.settings.user = Some(("nobody".to_owned(), "nogroup".to_owned()));
+    let mut proxy = node.start(&node.decision(&[("fig-let", local_first(None))])).await;
+    let pid = proxy.health().await.unwrap().pid;
+    assert_ne!(std::fs::metadata(format!("/proc/{pid}")).unwrap().uid(), 0);
+    node.until_tables_are_handed_over().await;
+    call(node.service(), CALL).await;
+    let more = node.decision(&[("fig-let", local_first(None)), ("more", local_first(None))]);
+    assert_eq!(proxy.apply(&more).await.unwrap(), Applied::Reloaded);
+    for _ in 0..100 {
+        if node.ask_runtime("show table tables/st_calls").await.contains(&format!("key=fig-let@{pid} ")) {
+            return proxy.stop(Duration::ZERO).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the new worker did not get the row of the old one");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A client that knows which connection it uses, and reports every failure.
 
 use std::{
+    fmt::Write as _,
     io,
     net::{IpAddr, SocketAddr},
     sync::{
@@ -60,7 +61,7 @@ impl Connection {
 
     async fn exchange(&mut self, head: &str, body: &[u8]) -> io::Result<Answer> {
         let mut request = head.trim_end().replace('\n', "\r\n");
-        request.push_str(&format!("\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()));
+        let _ = write!(request, "\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
         self.0.write_all(request.as_bytes()).await?;
         self.0.write_all(body).await?;
         let status_line = self.line().await?;

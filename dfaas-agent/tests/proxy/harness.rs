@@ -22,7 +22,11 @@ use dfaas_agent::{
     name::{FunctionName, NodeId},
     proxy::{Instance, Proxy, ProxySettings},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, UnixStream},
+    task::JoinHandle,
+};
 
 pub(crate) const OWN_ID: &str = "12D3KooWHHzSeKaY8xuZVzkLbKFfvNgPPeKhFBGrMbNzbm5akpqu";
 pub(crate) const PEER_A: &str = "12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf";
@@ -33,7 +37,6 @@ static NODES: AtomicU8 = AtomicU8::new(1);
 
 /// A small HTTP server: the gateway, or the proxy of a peer.
 pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
     pub(crate) calls: Arc<AtomicU64>,
     last: Arc<Mutex<HeaderMap>>,
     task: JoinHandle<()>,
@@ -59,7 +62,7 @@ impl Server {
         let state = ServerState { name, status, calls: Arc::clone(&calls), last: Arc::clone(&last) };
         let router = Router::new().fallback(answer).with_state(state);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, calls, last, task }
+        Self { calls, last, task }
     }
 
     pub(crate) fn calls(&self) -> u64 {
@@ -162,6 +165,28 @@ impl Node {
 
     pub(crate) fn master_pid(&self) -> i32 {
         read_pid(&self.pid_file()).unwrap()
+    }
+
+    /// Waits until the worker would hand its tables to a successor: HAProxy 2.6 first looks for a predecessor of
+    /// its own for some seconds, which ends with the two lowest flags of `show peers` set.
+    pub(crate) async fn until_tables_are_handed_over(&self) {
+        for _ in 0..600 {
+            let peers = self.ask_runtime("show peers").await;
+            let flags = peers.split_once("flags=0x").and_then(|(_, rest)| rest.split_whitespace().next());
+            if flags.and_then(|flags| u32::from_str_radix(flags, 16).ok()).is_some_and(|flags| flags & 3 == 3) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the tables are not ready to be handed over");
+    }
+
+    pub(crate) async fn ask_runtime(&self, command: &str) -> String {
+        let mut socket = UnixStream::connect(self.settings.run_dir.join("runtime.sock")).await.unwrap();
+        socket.write_all(format!("{command}\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     /// Both peers, with their calls from .11/.12, and aliases .21/.22.

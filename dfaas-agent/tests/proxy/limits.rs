@@ -48,10 +48,10 @@ async fn the_excess_over_the_local_limit_goes_to_peers_by_weight() {
     let mut proxy = node.start(&node.decision(&[("fig-let", table)])).await;
     let answers = burst(&node, 50).await;
     assert_eq!(statuses(&answers, 200), 50);
-    let here = answers.iter().filter(|answer| answer.body.starts_with("gateway")).count() as i64;
+    let here = answers.iter().filter(|answer| answer.body.starts_with("gateway")).count();
     assert!((10..=16).contains(&here), "{here} calls were served here at a limit of 10/s");
-    let (at_a, at_b) = (a.calls() as i64, b.calls() as i64);
-    assert!((at_a - 3 * at_b).abs() <= 4, "{at_a} and {at_b} are not 3 to 1");
+    let (at_a, at_b) = (a.calls(), b.calls());
+    assert!(at_a.abs_diff(3 * at_b) <= 4, "{at_a} and {at_b} are not 3 to 1");
 
     let forwarded = answers.iter().find(|answer| answer.body.starts_with("peer-a")).unwrap();
     assert_eq!(forwarded.header("X-Server"), Some(node.ip(11).to_string().as_str()));
@@ -62,8 +62,8 @@ async fn the_excess_over_the_local_limit_goes_to_peers_by_weight() {
 
     let sample = proxy.sample().await.unwrap();
     let of = &sample.functions[&function("fig-let")];
-    assert_eq!(of.forwarded[&node_id(PEER_A)] as i64, at_a);
-    assert_eq!(of.forwarded[&node_id(PEER_B)] as i64, at_b);
+    assert_eq!(of.forwarded[&node_id(PEER_A)], at_a);
+    assert_eq!(of.forwarded[&node_id(PEER_B)], at_b);
     assert_eq!(of.service, of.served_local + a.calls() + b.calls());
     assert_eq!(of.served_local, node.gateway.calls());
     proxy.stop(Duration::ZERO).await.unwrap();
@@ -110,7 +110,7 @@ async fn weights_share_a_hundred_calls_between_this_node_peers_and_refusal() {
     let table = weighted(50, 20, &[(PEER_A, 20), (PEER_B, 10)]);
     let mut proxy = node.start(&node.decision(&[("fig-let", table)])).await;
     let answers = calls(&node, 100).await;
-    let near = |found: u64, expected: i64| assert!((found as i64 - expected).abs() <= 2, "{found} for {expected}");
+    let near = |found: u64, expected: u64| assert!(found.abs_diff(expected) <= 2, "{found} for {expected}");
     near(node.gateway.calls(), 50);
     near(a.calls(), 20);
     near(b.calls(), 10);

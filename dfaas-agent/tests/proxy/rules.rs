@@ -28,6 +28,7 @@ async fn only_exact_function_paths_and_health_are_served() {
         ("/function/", 404),
         ("/function/figlet", 404),
         ("/function/fi", 404),
+        ("/function/f%69g", 404),
         ("/function/FIG", 404),
         ("/function/figlet-2.x_yz", 404),
         ("/function/fig", 200),

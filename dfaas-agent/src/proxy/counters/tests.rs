@@ -31,7 +31,9 @@ fn rendered() -> Rendered {
 
 fn reading(workers: &[(u32, u64)]) -> Reading {
     let mut reading = Reading::default();
-    workers.iter().for_each(|(pid, calls)| reading.add_worker(&table(*pid, *calls)));
+    for (pid, calls) in workers {
+        reading.add_worker(&table(*pid, *calls));
+    }
     reading
 }
 

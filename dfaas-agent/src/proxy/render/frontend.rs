@@ -128,6 +128,8 @@ fn client_call(text: &mut Text, placed: bool) {
     for (target, condition) in [
         ("local", format!("{{ var(txn.slot),sub(txn.local_below) lt 0 }} {BELOW_LIMIT}")),
         ("peers", "{ var(txn.peers) -m int gt 0 }".to_owned()),
+        // A worker that a reload replaces counts no server as usable, though its last calls still reach them.
+        ("peers", "{ stopping } { var(txn.name),map_str_int(peers_weight.map,0) gt 0 }".to_owned()),
         // The peers' share falls to this node while they are down, if it has a share at all.
         ("local", format!("{{ var(txn.local_below),sub(txn.reject_below) gt 0 }} {BELOW_LIMIT}")),
     ] {

@@ -33,6 +33,8 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         settings.runtime_socket().display()
     ));
     text.line("stats timeout 10s");
+    // A structure that changes every second must not pile up workers.
+    text.line("mworker-max-reloads 20");
     let slack = Duration::from_secs(10);
     text.line(format!("hard-stop-after {}ms", longest.max(DEFAULT_TIMEOUT).saturating_add(slack).as_millis()));
 
@@ -69,7 +71,6 @@ fn defaults(text: &mut Text) {
     text.line("timeout http-request 10s");
     text.line("timeout http-keep-alive 60s");
     text.line("option forwardfor");
-    text.line("option dontlognull");
     // Without it a reload closes idle connections under the hands of clients about to use them.
     text.line("option idle-close-on-response");
     text.line("http-reuse safe");

@@ -26,7 +26,14 @@ pub struct Values {
 impl Values {
     pub(super) fn new(settings: &ProxySettings, decision: &Decision) -> Self {
         let mut values = Self::default();
-        for map in ["local_below.map", "local_limit.map", "peer_address.map", "peer_limit.map", "reject_below.map"] {
+        for map in [
+            "local_below.map",
+            "local_limit.map",
+            "peer_address.map",
+            "peer_limit.map",
+            "peers_weight.map",
+            "reject_below.map",
+        ] {
             values.maps.insert(map, BTreeMap::new());
         }
         if settings.handoff.is_some() {
@@ -83,7 +90,9 @@ impl Values {
                 self.put("peer_limit.map", format!("{function},{id}"), whole_limit(*limit).to_string());
             }
         }
-        let (reject_below, local_below) = shares(table, usable.values().map(|weight| u64::from(*weight)).sum());
+        let peers_weight = usable.values().map(|weight| u64::from(*weight)).sum();
+        let (reject_below, local_below) = shares(table, peers_weight);
+        self.put("peers_weight.map", function.to_string(), u8::from(peers_weight > 0).to_string());
         self.put("reject_below.map", function.to_string(), reject_below.to_string());
         self.put("local_below.map", function.to_string(), local_below.to_string());
     }
