@@ -1,1 +1,34 @@
-//! The overlay: who the other nodes are, and what they tell each other.
+//! The overlay: who the other nodes are, and what they tell each other. In reading order:
+//!
+//! * [`identity`]: the key file and the node id
+//! * [`message`]: the broadcasts of the original agents
+//! * [`direct`]: what our own nodes tell each other beside them
+//! * [`event`]: what the agent hears of all this
+//! * `swarm`, `gossip`: libp2p set up as the original's
+//! * `dial`, `address`: whom to connect to
+//! * `overlay`, `handle`: the task that owns the node, and the agent's side of it
+
+pub mod direct;
+pub mod event;
+pub mod identity;
+pub mod message;
+
+mod address;
+mod bucket;
+mod counters;
+mod dial;
+mod gossip;
+mod handle;
+mod overlay;
+mod swarm;
+
+pub use counters::{Count, Counters};
+pub use event::OverlayEvent;
+pub use gossip::DEFAULT_TOPIC;
+pub use handle::{ConnectedPeer, OverlayError, OverlayHandle};
+pub use overlay::{OverlaySettings, start};
+
+/// Text of a remote side for logs and errors: escaped and cut.
+fn shown(text: &str) -> String {
+    text.chars().take(160).flat_map(char::escape_debug).collect()
+}

@@ -1,1 +1,144 @@
-//! The FaaS platform that runs the functions of this node.
+//! The FaaS platform that runs the functions of this node, behind one trait: [`openfaas`] asks a gateway
+//! somewhere else, [`embedded`] is a gateway inside the agent.
+
+pub mod embedded;
+mod labels;
+pub mod openfaas;
+
+use std::{fmt, future::ready, path::PathBuf, time::Duration};
+
+use futures::future::BoxFuture;
+
+use crate::name::{FunctionName, Host};
+
+/// What the agent asks of a platform. Every answer comes within a bounded time.
+pub trait Platform: Send + Sync {
+    /// The deployed functions, by name. One odd function is left out, never the reason for an error.
+    fn functions(&self) -> BoxFuture<'_, anyhow::Result<Vec<DeployedFunction>>>;
+
+    fn health(&self) -> BoxFuture<'_, anyhow::Result<()>>;
+
+    /// Where HAProxy sends the calls of `/function/<name>`.
+    fn gateway(&self) -> Gateway;
+
+    fn counters(&self) -> Counters;
+
+    /// Ends what the platform runs inside the agent; calls under way may finish within a bounded time.
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployedFunction {
+    pub name: FunctionName,
+    /// Label `dfaas.maxrate`, calls per second.
+    pub max_rate: Option<u32>,
+    /// Label `dfaas.timeout_ms`.
+    pub timeout: Option<Duration>,
+    /// Replicas ready to serve.
+    pub replicas: u32,
+}
+
+/// Address of a gateway; its text is `host:port`, IPv6 in brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    pub host: Host,
+    pub port: u16,
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.as_str().contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How often reading the functions met something it could not use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub functions_left_out: u64,
+    pub labels_ignored: u64,
+}
+
+/// User and password of HTTP basic authentication.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub user: String,
+    pub password: Password,
+}
+
+#[derive(Clone)]
+pub enum Password {
+    Text(String),
+    /// Read at every use, so that a changed secret needs no restart.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// A password file longer than this is not a password file.
+const PASSWORD_LIMIT_BYTES: u64 = 4096;
+
+impl Password {
+    /// The password; of a file all but the line end.
+    async fn read(&self) -> anyhow::Result<String> {
+        use anyhow::{Context, ensure};
+        use tokio::io::AsyncReadExt;
+
+        let path = match self {
+            Self::Text(text) => return Ok(text.clone()),
+            Self::File(path) => path,
+        };
+        let mut text = String::new();
+        let file = tokio::fs::File::open(path).await.with_context(|| format!("password file {}", path.display()))?;
+        file.take(PASSWORD_LIMIT_BYTES + 1)
+            .read_to_string(&mut text)
+            .await
+            .with_context(|| format!("password file {}", path.display()))?;
+        ensure!(
+            text.len() as u64 <= PASSWORD_LIMIT_BYTES,
+            "password file {} is longer than {PASSWORD_LIMIT_BYTES} bytes",
+            path.display()
+        );
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_gateway_is_written_in_brackets() {
+        let gateway = |host: &str| Gateway { host: host.parse().unwrap(), port: 8080 }.to_string();
+        assert_eq!(gateway("::1"), "[::1]:8080");
+        assert_eq!(gateway("127.0.0.1"), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn a_password_never_shows_in_debug_text() {
+        let credentials = Credentials { user: "admin".to_owned(), password: Password::Text("hush".to_owned()) };
+        assert!(!format!("{credentials:?}").contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn a_password_file_loses_its_line_end_and_nothing_else() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " with blanks \r\n").unwrap();
+        assert_eq!(Password::File(file.path().to_owned()).read().await.unwrap(), " with blanks ");
+        std::fs::write(file.path(), "x".repeat(5000)).unwrap();
+        assert!(Password::File(file.path().to_owned()).read().await.is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! A decision as map contents: pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dfaas_common::{
+    limit::{self, Limit},
+    peer::MAX_PEERS,
+    route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_REFUSE, WEIGHTED, fill_slots},
+};
+
+use crate::{
+    decision::{FunctionTable, Shape},
+    name::NodeId,
+};
+
+/// What a receiver tolerates above what it granted: clocks of two nodes do not tick alike.
+const TOLERANCE: f64 = 1.05;
+
+/// The routing table of one function. `kept` is what it serves on kept-alive connections, calls per second: HAProxy
+/// counts those, so they are taken off the kernel's limit. Peers without a number are left out.
+pub fn route(
+    table: &FunctionTable,
+    function: u32,
+    version: u32,
+    numbers: &BTreeMap<NodeId, u32>,
+    kept: f64,
+    burst: Duration,
+) -> Route {
+    let limit = table.local_limit.map(|limit| (limit - kept).max(0.0));
+    let rate_burst = |rate: f64| burst_ns(rate, burst);
+    let numbered = |map: &BTreeMap<NodeId, f64>| -> Vec<(usize, f64)> {
+        map.iter().filter_map(|(id, rate)| Some((*numbers.get(id)? as usize, *rate))).collect()
+    };
+    let unlimited_out = table.shape == Shape::Weighted && table.limits_out.is_empty();
+    let mut out_interval_ns = [if unlimited_out { limit::OPEN } else { limit::CLOSED }; MAX_PEERS];
+    let mut in_interval_ns = [limit::CLOSED; MAX_PEERS];
+    let mut slowest = f64::INFINITY;
+    for (number, rate) in numbered(&table.limits_out) {
+        out_interval_ns[number] = limit::interval(rate);
+        if rate > 0.0 {
+            slowest = slowest.min(rate);
+        }
+    }
+    for (number, rate) in numbered(&table.limits_in) {
+        in_interval_ns[number] = limit::interval(rate * TOLERANCE);
+    }
+    let peers = table.weights.peers.iter().filter_map(|(id, weight)| Some((*numbers.get(id)? as u8, *weight)));
+    let mut targets: Vec<(u8, u32)> = peers.collect();
+    if table.shape == Shape::Weighted {
+        targets.push((SLOT_LOCAL, table.weights.local));
+        targets.push((SLOT_REFUSE, table.weights.reject));
+    }
+    Route {
+        function,
+        version,
+        shape: if table.shape == Shape::LocalFirst { LOCAL_FIRST } else { WEIGHTED },
+        deployed: table.deployed.into(),
+        local: limit.map_or(Limit::OPEN, |rate| Limit::new(rate, rate_burst(rate))),
+        out_burst_ns: rate_burst(slowest),
+        in_burst_ns: 2 * burst.as_nanos() as u64,
+        out_interval_ns,
+        in_interval_ns,
+        slots: fill_slots(&targets),
+    }
+}
+
+/// At least one interval, so that two calls may come at once however low the rate.
+fn burst_ns(rate: f64, burst: Duration) -> u64 {
+    let interval = if rate > 0.0 && rate.is_finite() { limit::interval(rate) } else { 0 };
+    interval.min(1_000_000_000).max(burst.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decision::Weights, strategy::test_names::node};
+
+    const BURST: Duration = Duration::from_millis(200);
+
+    fn table() -> FunctionTable {
+        FunctionTable {
+            deployed: true,
+            local_limit: Some(10.0),
+            shape: Shape::LocalFirst,
+            weights: Weights { local: 0, reject: 0, peers: [(node(1), 40), (node(2), 60)].into() },
+            limits_out: [(node(1), 20.0), (node(2), 30.0)].into(),
+            limits_in: [(node(1), 5.0)].into(),
+            timeout: None,
+        }
+    }
+
+    fn count(route: &Route, target: u8) -> usize {
+        route.slots.iter().filter(|slot| **slot == target).count()
+    }
+
+    #[test]
+    fn limits_and_weights_land_at_the_peers_numbers() {
+        let numbers = [(node(1), 7), (node(2), 3)].into();
+        let route = route(&table(), 4, 9, &numbers, 0.0, BURST);
+        assert_eq!((route.function, route.version, route.shape, route.deployed), (4, 9, LOCAL_FIRST, 1));
+        assert_eq!(route.local, Limit { interval_ns: 100_000_000, burst_ns: 200_000_000 });
+        assert_eq!((route.out_interval_ns[7], route.out_interval_ns[3]), (50_000_000, 33_333_333));
+        assert_eq!(route.out_interval_ns[0], limit::CLOSED);
+        assert_eq!(route.in_interval_ns[7], limit::interval(5.25));
+        assert_eq!(route.in_interval_ns[3], limit::CLOSED);
+        assert_eq!((count(&route, 7), count(&route, 3)), (102, 154));
+    }
+
+    #[test]
+    fn a_peer_without_a_number_is_left_out() {
+        let route = route(&table(), 0, 1, &[(node(2), 3)].into(), 0.0, BURST);
+        assert_eq!(count(&route, 3), 256);
+    }
+
+    #[test]
+    fn no_usable_peer_means_refusal() {
+        let route = route(&table(), 0, 1, &BTreeMap::new(), 0.0, BURST);
+        assert_eq!(count(&route, SLOT_REFUSE), 256);
+    }
+
+    #[test]
+    fn calls_on_kept_alive_connections_use_up_the_limit() {
+        assert_eq!(route(&table(), 0, 1, &BTreeMap::new(), 4.0, BURST).local.interval_ns, limit::interval(6.0));
+        assert_eq!(route(&table(), 0, 1, &BTreeMap::new(), 14.0, BURST).local.interval_ns, limit::CLOSED);
+    }
+
+    #[test]
+    fn a_weighted_table_has_slots_for_this_node_and_for_refusal() {
+        let mut table = table();
+        table.shape = Shape::Weighted;
+        table.local_limit = None;
+        table.weights = Weights { local: 2, reject: 1, peers: [(node(1), 1)].into() };
+        let route = route(&table, 0, 1, &[(node(1), 0)].into(), 0.0, BURST);
+        assert_eq!((count(&route, SLOT_LOCAL), count(&route, SLOT_REFUSE), count(&route, 0)), (128, 64, 64));
+        assert_eq!(route.local, Limit::OPEN);
+    }
+}

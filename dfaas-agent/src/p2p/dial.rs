@@ -1,0 +1,186 @@
+//! Whom to dial, and when again. No I/O; clock and chance are passed in.
+//!
+//! Bootstrap peers are tried for ever. Peers learned from others are given up after some failures and not
+//! learned again for a while, so that made-up peers cost little.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::address::MAX_ADDRESSES;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Dials at the same time.
+const MAX_DIALLING: usize = 16;
+const MAX_TARGETS: usize = 1024;
+/// Targets one peer may make us keep.
+const MAX_PER_SOURCE: usize = 64;
+/// A peer that was connected once is worth some minutes of tries.
+const TRIES_IF_KNOWN: u32 = 12;
+const TRIES_IF_HEARSAY: u32 = 3;
+const REST: Duration = Duration::from_mins(10);
+
+#[derive(Debug)]
+pub(super) struct DialPlan {
+    own: PeerId,
+    targets: BTreeMap<PeerId, Target>,
+}
+
+#[derive(Debug)]
+struct Target {
+    addresses: Vec<Multiaddr>,
+    origin: Origin,
+    phase: Phase,
+    failures: u32,
+}
+
+#[derive(Debug, PartialEq)]
+enum Origin {
+    Bootstrap,
+    /// Told us its addresses itself.
+    Known,
+    Hearsay(PeerId),
+}
+
+#[derive(Debug, PartialEq)]
+enum Phase {
+    Connected,
+    Dialling,
+    Waiting(Instant),
+    /// Given up until then.
+    Resting(Instant),
+}
+
+impl DialPlan {
+    pub(super) fn new(own: PeerId, bootstrap: impl IntoIterator<Item = (PeerId, Multiaddr)>, now: Instant) -> Self {
+        let mut plan = Self { own, targets: BTreeMap::new() };
+        for (peer, address) in bootstrap.into_iter().filter(|(peer, _)| *peer != own) {
+            plan.targets.entry(peer).or_insert_with(|| Target::new(Origin::Bootstrap, now)).addresses.push(address);
+        }
+        plan
+    }
+
+    /// Addresses of a peer we are connected to, from itself: they replace what others said.
+    pub(super) fn learn_known(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if peer == self.own || (addresses.is_empty() && !self.targets.contains_key(&peer)) || !self.has_room(peer, now)
+        {
+            return;
+        }
+        let target = self.targets.entry(peer).or_insert_with(|| Target::new(Origin::Known, now));
+        target.phase = Phase::Connected;
+        if target.origin == Origin::Bootstrap {
+            // The configured addresses stay first.
+            target.add(addresses);
+        } else if !addresses.is_empty() {
+            target.origin = Origin::Known;
+            target.addresses = addresses;
+        }
+    }
+
+    /// Addresses of `peer` according to `source`; false if they are not taken.
+    pub(super) fn learn_hearsay(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        source: PeerId,
+        now: Instant,
+    ) -> bool {
+        if peer == self.own || addresses.is_empty() || !self.has_room(peer, now) {
+            return false;
+        }
+        if let Some(target) = self.targets.get_mut(&peer) {
+            if target.phase == Phase::Connected {
+                return false;
+            }
+            target.add(addresses);
+            return true;
+        }
+        let from_source = self.targets.values().filter(|target| target.origin == Origin::Hearsay(source)).count();
+        if from_source >= MAX_PER_SOURCE {
+            return false;
+        }
+        let mut target = Target::new(Origin::Hearsay(source), now);
+        target.add(addresses);
+        self.targets.insert(peer, target);
+        true
+    }
+
+    pub(super) fn connected(&mut self, peer: PeerId) {
+        if let Some(target) = self.targets.get_mut(&peer) {
+            target.phase = Phase::Connected;
+            target.failures = 0;
+        }
+    }
+
+    /// The last connection to a peer is gone.
+    pub(super) fn lost(&mut self, peer: PeerId, now: Instant, chance: f64) {
+        if let Some(target) = self.targets.get_mut(&peer) {
+            target.phase = Phase::Waiting(now + pause(0, chance));
+        }
+    }
+
+    /// A dial failed; how often in a row it did.
+    pub(super) fn failed(&mut self, peer: PeerId, now: Instant, chance: f64) -> Option<u32> {
+        let target = self.targets.get_mut(&peer).filter(|target| target.phase == Phase::Dialling)?;
+        target.failures += 1;
+        let tries = match target.origin {
+            Origin::Bootstrap => u32::MAX,
+            Origin::Known => TRIES_IF_KNOWN,
+            Origin::Hearsay(_) => TRIES_IF_HEARSAY,
+        };
+        target.phase = if target.failures < tries {
+            Phase::Waiting(now + pause(target.failures - 1, chance))
+        } else {
+            Phase::Resting(now + REST)
+        };
+        Some(target.failures)
+    }
+
+    /// The dials whose time has come; each must end in `connected` or `failed`.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.targets.retain(|_, target| !matches!(target.phase, Phase::Resting(until) if until <= now));
+        let dialling = self.targets.values().filter(|target| target.phase == Phase::Dialling).count();
+        let waiting = self.targets.iter_mut().filter(|(_, t)| matches!(t.phase, Phase::Waiting(at) if at <= now));
+        waiting
+            .take(MAX_DIALLING.saturating_sub(dialling))
+            .map(|(peer, target)| {
+                target.phase = Phase::Dialling;
+                (*peer, target.addresses.clone())
+            })
+            .collect()
+    }
+
+    /// Room for a peer; where none is left, one that is given up makes way.
+    fn has_room(&mut self, peer: PeerId, now: Instant) -> bool {
+        if self.targets.len() < MAX_TARGETS || self.targets.contains_key(&peer) {
+            return true;
+        }
+        self.targets.retain(|_, target| !matches!(target.phase, Phase::Resting(until) if until <= now));
+        self.targets.len() < MAX_TARGETS
+    }
+}
+
+impl Target {
+    fn new(origin: Origin, now: Instant) -> Self {
+        Self { addresses: vec![], origin, phase: Phase::Waiting(now), failures: 0 }
+    }
+
+    fn add(&mut self, addresses: Vec<Multiaddr>) {
+        let had: BTreeSet<_> = self.addresses.iter().cloned().collect();
+        let room = MAX_ADDRESSES.saturating_sub(had.len());
+        self.addresses.extend(addresses.into_iter().filter(|address| !had.contains(address)).take(room));
+    }
+}
+
+/// 1 s, doubling to 30 s, a quarter more or less by `chance` (0 to 1).
+fn pause(failures: u32, chance: f64) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    pause.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+mod tests;

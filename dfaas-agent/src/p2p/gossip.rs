@@ -1,0 +1,99 @@
+//! Gossip as the original sets it up: one topic, signed messages, message ids of raw bytes.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use libp2p::{
+    PeerId,
+    gossipsub::{
+        Behaviour, Config, ConfigBuilder, IdentTopic, Message as GossipMessage, MessageAuthenticity, MessageId,
+        ValidationMode,
+    },
+    identity::Keypair,
+};
+
+use super::message::MAX_MESSAGE_BYTES;
+
+pub const DEFAULT_TOPIC: &str = "/dfaasagent/1.0.0";
+/// Messages waiting for one slow peer.
+const SEND_QUEUE: usize = 256;
+/// How long they wait. The library's second for messages of others lost some on a busy machine.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A behaviour that listens on the topic and passes on only what was judged.
+pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic) -> anyhow::Result<Behaviour> {
+    let mut gossip = Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), config()?)
+        .map_err(|why| anyhow::anyhow!("cannot set up gossip: {why}"))?;
+    gossip.subscribe(topic).with_context(|| format!("cannot subscribe to topic {topic}"))?;
+    Ok(gossip)
+}
+
+fn config() -> anyhow::Result<Config> {
+    ConfigBuilder::default()
+        .support_floodsub()
+        .validation_mode(ValidationMode::Strict)
+        .validate_messages()
+        .message_id_fn(message_id)
+        .max_transmit_size(MAX_MESSAGE_BYTES)
+        .duplicate_cache_time(Duration::from_mins(2))
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .heartbeat_interval(Duration::from_secs(1))
+        .history_length(5)
+        .history_gossip(3)
+        .fanout_ttl(Duration::from_mins(1))
+        .prune_backoff(Duration::from_mins(1))
+        .unsubscribe_backoff(Duration::from_secs(10))
+        .mesh_n(6)
+        .mesh_n_low(5)
+        .mesh_n_high(12)
+        .mesh_outbound_min(2)
+        .retain_scores(4)
+        .gossip_lazy(6)
+        .gossip_factor(0.25)
+        .flood_publish(false)
+        .idontwant_message_size_threshold(1024)
+        .connection_handler_queue_len(SEND_QUEUE)
+        .publish_queue_duration(SEND_TIMEOUT)
+        .forward_queue_duration(SEND_TIMEOUT)
+        .build()
+        .context("cannot set up gossip")
+}
+
+/// Author and sequence number, raw: these ids travel, so they must be those of the Go agents.
+fn message_id(message: &GossipMessage) -> MessageId {
+    let mut id = message.source.map(PeerId::to_bytes).unwrap_or_default();
+    id.extend(message.sequence_number.unwrap_or_default().to_be_bytes());
+    MessageId::from(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_the_author_and_eight_bytes_of_sequence_number() {
+        let author = Keypair::ed25519_from_bytes([7; 32]).unwrap().public().to_peer_id();
+        let message = GossipMessage {
+            source: Some(author),
+            data: vec![],
+            sequence_number: Some(0x0102_0304_0506_0708),
+            topic: IdentTopic::new(DEFAULT_TOPIC).hash(),
+        };
+        let id = message_id(&message).0;
+        assert_eq!(id.len(), 38 + 8);
+        assert_eq!(id[..6], [0x00, 0x24, 0x08, 0x01, 0x12, 0x20]);
+        assert_eq!(id[38..], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(message.topic.as_str(), DEFAULT_TOPIC);
+    }
+
+    #[test]
+    fn the_parameters_are_those_of_the_original() {
+        let config = config().unwrap();
+        assert_eq!((config.mesh_n(), config.mesh_n_low(), config.mesh_n_high()), (6, 5, 12));
+        assert_eq!((config.retain_scores(), config.mesh_outbound_min(), config.gossip_lazy()), (4, 2, 6));
+        assert_eq!((config.history_length(), config.history_gossip()), (5, 3));
+        assert_eq!(config.duplicate_cache_time(), Duration::from_mins(2));
+        assert_eq!(config.max_transmit_size(), 1 << 20);
+        assert!(config.validate_messages() && !config.flood_publish() && !config.do_px());
+    }
+}

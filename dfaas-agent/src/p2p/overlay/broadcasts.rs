@@ -1,0 +1,74 @@
+//! Messages to all: judged before they are passed on.
+
+use std::time::Instant;
+
+use libp2p::{
+    PeerId,
+    gossipsub::{self, MessageAcceptance, PublishError},
+};
+
+use super::Overlay;
+use crate::{
+    name::NodeId,
+    p2p::{
+        counters::Count,
+        event::OverlayEvent,
+        message::{Decoded, Message},
+    },
+};
+
+impl Overlay {
+    pub(super) fn publish(&mut self, text: Vec<u8>) {
+        let count = match self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), text) {
+            Ok(_) => Count::BroadcastSent,
+            Err(PublishError::NoPeersSubscribedToTopic) => Count::BroadcastAlone,
+            Err(error) => {
+                tracing::warn!(%error, "broadcast not sent");
+                Count::BroadcastFailed
+            }
+        };
+        self.counters.add(count);
+    }
+
+    pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let acceptance = self.judge(propagation_source, &message);
+                let gossip = &mut self.swarm.behaviour_mut().gossip;
+                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                tracing::debug!(peer = %peer_id, "peer takes messages slowly");
+            }
+            _ => {}
+        }
+    }
+
+    /// The author answers for a message, not the neighbour who passed it on: original agents pass on anything.
+    fn judge(&mut self, neighbour: PeerId, message: &gossipsub::Message) -> MessageAcceptance {
+        if let Some(peer) = self.peers.get_mut(&neighbour)
+            && !peer.broadcasts.take(Instant::now())
+        {
+            self.counters.add(Count::BroadcastFlood);
+            return MessageAcceptance::Ignore;
+        }
+        let Some(from) = message.source.and_then(|author| author.to_base58().parse::<NodeId>().ok()) else {
+            return MessageAcceptance::Reject;
+        };
+        match Message::decode(&message.data) {
+            Ok(Decoded { message, dropped_names }) => {
+                let unknown = matches!(message, Message::Unknown(_));
+                self.counters.add(if unknown { Count::BroadcastUnknown } else { Count::BroadcastReceived });
+                self.counters.add_many(Count::BadName, dropped_names);
+                self.tell(OverlayEvent::Broadcast { from, message }, Count::BroadcastDropped);
+                MessageAcceptance::Accept
+            }
+            Err(reason) => {
+                tracing::debug!(%from, %reason, "bad message");
+                self.counters.add(Count::from(&reason));
+                self.tell(OverlayEvent::BadMessage { from, reason }, Count::BroadcastDropped);
+                MessageAcceptance::Reject
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Connections: made, lost, failed, and who is at the other end.
+
+use std::time::Instant;
+
+use libp2p::{
+    PeerId,
+    core::ConnectedPoint,
+    identify,
+    swarm::{ConnectionId, DialError, SwarmEvent},
+};
+
+use super::{
+    Overlay,
+    peers::{About, Link, Peer},
+};
+use crate::p2p::{
+    address::{candidates, ip, split_peer},
+    counters::Count,
+    event::OverlayEvent,
+    swarm::BehaviourEvent,
+};
+
+impl Overlay {
+    pub(super) fn on_link(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                self.closed(peer_id, connection_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => self.dial_failed(peer, &error),
+            SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+                tracing::debug!(address = %send_back_addr, %error, "incoming connection failed");
+                self.counters.add(Count::ConnectionRefused);
+            }
+            _ => {}
+        }
+    }
+
+    fn established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        let (Some(remote), Ok(node)) = (ip(endpoint.get_remote_address()), peer.to_base58().parse()) else {
+            tracing::warn!(%peer, address = %endpoint.get_remote_address(), "connection without an ip address closed");
+            self.swarm.close_connection(connection);
+            return;
+        };
+        let dialled = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => {
+                Some(split_peer(address).map_or(address.clone(), |(_, bare)| bare))
+            }
+            ConnectedPoint::Listener { .. } => None,
+        };
+        self.dial.connected(peer);
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node, Instant::now()));
+        let first = entry.links.is_empty();
+        entry.links.insert(connection, Link { remote, dialled });
+        if first {
+            tracing::info!(%peer, %remote, "connected");
+            self.outbox.connected(entry.node.clone(), remote);
+        }
+        self.show(peer);
+    }
+
+    fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.links.remove(&connection);
+        if entry.links.is_empty() {
+            tracing::info!(%peer, "disconnected");
+            self.outbox.disconnected(entry.node.clone());
+            self.lanes.forget(peer);
+            self.dial.lost(peer, Instant::now(), rand::random());
+        }
+        self.show(peer);
+        self.peers.retain(|_, entry| !entry.links.is_empty());
+    }
+
+    pub(super) fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
+        if let DialError::DialPeerConditionFalse(_) = error
+            && self.peers.contains_key(&peer)
+        {
+            self.dial.connected(peer);
+            return;
+        }
+        // Failures of dials that were not planned here count for nothing.
+        let Some(failures) = self.dial.failed(peer, Instant::now(), rand::random()) else { return };
+        self.counters.add(Count::DialFailed);
+        if failures == 1 {
+            tracing::info!(%peer, %error, "cannot connect, trying again");
+        } else {
+            tracing::debug!(%peer, %error, failures, "cannot connect");
+        }
+    }
+
+    pub(super) fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { connection_id, peer_id: peer, info } = event else { return };
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let Some(link) = entry.links.get(&connection_id) else { return };
+        let addresses = candidates(link.dialled.as_ref(), &info.listen_addrs, peer, link.remote);
+        let about = About::new(&info.agent_version, &info.protocols);
+        if about.is_node() {
+            entry.addresses.clone_from(&addresses);
+            self.dial.learn_known(peer, addresses, Instant::now());
+        }
+        if entry.about.as_ref() != Some(&about) {
+            entry.about = Some(about);
+            entry.told = false;
+            self.tell_identified();
+            self.show(peer);
+        }
+    }
+
+    /// Tells who the peers are, as far as the agent does not know and there is room.
+    pub(super) fn tell_identified(&mut self) {
+        for entry in self.peers.values_mut().filter(|entry| !entry.told) {
+            let Some(About { agent, protocols }) = entry.about.clone() else { continue };
+            entry.told = self.outbox.offer(OverlayEvent::Identified { peer: entry.node.clone(), agent, protocols });
+        }
+    }
+
+    /// Brings what the handle shows of a peer up to date.
+    fn show(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get(&peer) else { return };
+        let (node, shown) = (entry.node.clone(), (!entry.links.is_empty()).then(|| entry.view()));
+        self.view.send_modify(|view| {
+            match shown {
+                Some(peer) => view.connected.insert(node, peer),
+                None => view.connected.remove(&node),
+            };
+        });
+    }
+}

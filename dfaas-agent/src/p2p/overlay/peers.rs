@@ -1,0 +1,90 @@
+//! What is known of the peers this node is connected to.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+
+use crate::{
+    name::NodeId,
+    p2p::{bucket::Bucket, direct, handle::ConnectedPeer, shown},
+};
+
+const STATES_PER_SECOND: f64 = 10.0;
+const STATES_BURST: f64 = 50.0;
+/// A peer passes on what all others broadcast.
+const BROADCASTS_PER_SECOND: f64 = 1000.0;
+const BROADCASTS_BURST: f64 = 2000.0;
+const MAX_PROTOCOLS: usize = 64;
+
+/// By peer; as many as the connection limits allow.
+pub(super) type Peers = BTreeMap<PeerId, Peer>;
+
+pub(super) struct Peer {
+    pub(super) node: NodeId,
+    pub(super) links: BTreeMap<ConnectionId, Link>,
+    pub(super) about: Option<About>,
+    /// True if the agent has heard of `about`.
+    pub(super) told: bool,
+    /// Where others may dial it.
+    pub(super) addresses: Vec<Multiaddr>,
+    /// Age of its newest state.
+    pub(super) last_state: Option<(u64, u64)>,
+    pub(super) states: Bucket,
+    pub(super) broadcasts: Bucket,
+}
+
+/// One connection.
+pub(super) struct Link {
+    pub(super) remote: IpAddr,
+    /// The address we dialled, if we did.
+    pub(super) dialled: Option<Multiaddr>,
+}
+
+/// What a peer says of itself, cut to a sane size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) agent: String,
+    pub(super) protocols: Vec<String>,
+}
+
+impl About {
+    pub(super) fn new<T: AsRef<str>>(agent: &str, protocols: &[T]) -> Self {
+        let protocols = protocols.iter().take(MAX_PROTOCOLS).map(|protocol| shown(protocol.as_ref())).collect();
+        Self { agent: shown(agent), protocols }
+    }
+
+    pub(super) fn speaks_direct(&self) -> bool {
+        self.protocols.iter().any(|protocol| protocol == direct::PROTOCOL)
+    }
+
+    /// True if the peer may be a node of the federation, ours or an original one.
+    pub(super) fn is_node(&self) -> bool {
+        self.speaks_direct() || self.protocols.iter().any(|protocol| protocol.starts_with("/meshsub/"))
+    }
+}
+
+impl Peer {
+    pub(super) fn new(node: NodeId, now: Instant) -> Self {
+        Self {
+            node,
+            links: BTreeMap::new(),
+            about: None,
+            told: false,
+            addresses: vec![],
+            last_state: None,
+            states: Bucket::new(STATES_PER_SECOND, STATES_BURST, now),
+            broadcasts: Bucket::new(BROADCASTS_PER_SECOND, BROADCASTS_BURST, now),
+        }
+    }
+
+    pub(super) fn view(&self) -> ConnectedPeer {
+        let mut remotes: Vec<IpAddr> = self.links.values().map(|link| link.remote).collect();
+        remotes.sort_unstable();
+        remotes.dedup();
+        ConnectedPeer {
+            remotes,
+            agent: self.about.as_ref().map(|about| about.agent.clone()),
+            direct: self.about.as_ref().is_some_and(About::speaks_direct),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Direct states: sent, received, acknowledged; and the peers named in acknowledgements.
+
+use std::{net::IpAddr, time::Instant};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
+};
+use rand::seq::IteratorRandom;
+
+use super::{Overlay, peers::About};
+use crate::p2p::{
+    address::{MAX_ADDRESSES, dialable},
+    counters::Count,
+    direct::{Ack, KnownPeer, MAX_KNOWN_PEERS, NodeState, Outgoing},
+    event::OverlayEvent,
+    shown,
+};
+
+type Event = request_response::Event<Vec<u8>, Vec<u8>>;
+
+impl Overlay {
+    pub(super) fn send_state(&mut self, peer: PeerId, state: Outgoing) {
+        if self.peers.contains_key(&peer) {
+            self.lanes.offer(peer, state);
+            self.send_due();
+        }
+    }
+
+    pub(super) fn send_due(&mut self) {
+        let direct = &mut self.swarm.behaviour_mut().direct;
+        self.lanes.send_due(Instant::now(), |peer, bytes| direct.send_request(&peer, bytes));
+    }
+
+    pub(super) fn on_direct(&mut self, event: Event) {
+        match event {
+            Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request { request, channel, .. } => self.on_state(peer, &request, channel),
+                request_response::Message::Response { request_id, response } => {
+                    self.on_ack(peer, request_id, &response);
+                }
+            },
+            Event::OutboundFailure { peer, request_id, error, .. } => {
+                tracing::debug!(%peer, %error, "state not delivered");
+                self.counters.add(Count::StateSendFailed);
+                match error {
+                    OutboundFailure::UnsupportedProtocols => self.lanes.forget(peer),
+                    _ => self.lanes.failed(peer, &request_id, Instant::now()),
+                }
+            }
+            Event::InboundFailure { peer, error, .. } => tracing::debug!(%peer, %error, "state not received"),
+            Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// A state that gets no answer is sent again by the peer.
+    fn on_state(&mut self, peer: PeerId, bytes: &[u8], channel: ResponseChannel<Vec<u8>>) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let node = entry.node.clone();
+        if !entry.states.take(Instant::now()) {
+            self.counters.add(Count::StateFlood);
+            return;
+        }
+        let last = entry.last_state;
+        let ack = match NodeState::decode(bytes) {
+            Err(reason) => {
+                tracing::debug!(%peer, %reason, "state refused");
+                self.counters.add(Count::StateRefused);
+                let refused = Some(reason.to_string());
+                self.tell(OverlayEvent::StateRefused { peer: node, reason }, Count::StateDropped);
+                Ack { refused, ..Ack::default() }
+            }
+            Ok(state) => {
+                let (age, sequence) = (state.age(), state.sequence);
+                if last.is_some_and(|last| age <= last) {
+                    self.counters.add(Count::StateStale);
+                } else if self.tell(OverlayEvent::State { from: node, state }, Count::StateDropped) {
+                    self.counters.add(Count::StateReceived);
+                    if let Some(entry) = self.peers.get_mut(&peer) {
+                        entry.last_state = Some(age);
+                    }
+                } else {
+                    return;
+                }
+                Ack { sequence, refused: None, peers: self.known_peers(peer) }
+            }
+        };
+        // Fails if the peer no longer waits: nothing to do.
+        let _ = self.swarm.behaviour_mut().direct.send_response(channel, ack.encode());
+    }
+
+    fn on_ack(&mut self, peer: PeerId, id: OutboundRequestId, bytes: &[u8]) {
+        let Some(sequence) = self.lanes.answered(peer, &id) else { return };
+        self.send_due();
+        let Some(entry) = self.peers.get(&peer) else { return };
+        let node = entry.node.clone();
+        match Ack::decode(bytes) {
+            Some(Ack { refused: Some(reason), .. }) => {
+                tracing::warn!(%peer, reason = shown(&reason), "the peer refused our state");
+                self.counters.add(Count::StateSendRefused);
+            }
+            Some(ack) if ack.sequence == sequence => {
+                self.counters.add(Count::StateSent);
+                self.meet(peer, &ack.peers);
+                self.tell(OverlayEvent::StateAcknowledged { peer: node, sequence }, Count::OtherDropped);
+            }
+            _ => {
+                tracing::debug!(%peer, "acknowledgement not understood");
+                self.counters.add(Count::StateSendFailed);
+            }
+        }
+    }
+
+    /// Other nodes `asker` may want to know, by addresses it can use.
+    fn known_peers(&self, asker: PeerId) -> Vec<KnownPeer> {
+        let Some(remote) = self.remote(asker) else { return vec![] };
+        self.peers
+            .iter()
+            .filter(|(peer, entry)| **peer != asker && entry.about.as_ref().is_some_and(About::is_node))
+            .filter_map(|(peer, entry)| {
+                let usable = entry.addresses.iter().filter_map(|address| dialable(address, *peer, remote));
+                let addresses: Vec<String> = usable.map(|address| address.to_string()).collect();
+                (!addresses.is_empty()).then(|| KnownPeer { node: entry.node.clone(), addresses })
+            })
+            .choose_multiple(&mut rand::rng(), MAX_KNOWN_PEERS)
+    }
+
+    /// Plans to dial the nodes another one named.
+    fn meet(&mut self, source: PeerId, named: &[KnownPeer]) {
+        let Some(remote) = self.remote(source) else { return };
+        for KnownPeer { node, addresses } in named {
+            let Ok(peer) = node.as_str().parse::<PeerId>() else { continue };
+            if self.peers.contains_key(&peer) {
+                continue;
+            }
+            let addresses = addresses
+                .iter()
+                .take(MAX_ADDRESSES)
+                .filter_map(|address| dialable(&address.parse::<Multiaddr>().ok()?, peer, remote))
+                .collect();
+            if self.dial.learn_hearsay(peer, addresses, source, Instant::now()) {
+                tracing::debug!(%peer, %source, "heard of a node");
+            }
+        }
+    }
+
+    fn remote(&self, peer: PeerId) -> Option<IpAddr> {
+        self.peers.get(&peer)?.links.values().next().map(|link| link.remote)
+    }
+}

@@ -1,0 +1,7 @@
+//! Several overlays in one process on 127.0.0.1.
+
+mod hostile;
+mod mesh;
+mod node;
+mod restart;
+mod state;

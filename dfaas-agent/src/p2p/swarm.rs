@@ -1,0 +1,90 @@
+//! The libp2p node: transports, protocols, limits. TCP with Noise and yamux, as the original listens.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use libp2p::{
+    PeerId, StreamProtocol, Swarm, SwarmBuilder,
+    connection_limits::{self, ConnectionLimits},
+    gossipsub::{self, IdentTopic},
+    identify,
+    identity::Keypair,
+    noise, ping, request_response,
+    swarm::NetworkBehaviour,
+    tcp, yamux,
+};
+
+use super::{
+    direct::{self, FrameCodec},
+    gossip,
+};
+
+const MAX_CONNECTIONS: u32 = 512;
+const MAX_CONNECTING: u32 = 64;
+/// Both sides may dial at once, and old connections may not be known dead yet.
+const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+const STREAMS_PER_CONNECTION: usize = 64;
+const DIRECT_STREAMS_PER_CONNECTION: usize = 4;
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A silent peer is given up after two missed answers.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The protocols, asked in this order about each connection.
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    pub(super) identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    pub(super) gossip: gossipsub::Behaviour,
+    pub(super) direct: request_response::Behaviour<FrameCodec>,
+}
+
+/// `always_welcome` peers get in when the limits are reached.
+pub(super) fn build(
+    keypair: &Keypair,
+    topic: &IdentTopic,
+    agent: &str,
+    always_welcome: impl Iterator<Item = PeerId>,
+) -> anyhow::Result<Swarm<Behaviour>> {
+    let mut limits = connection_limits::Behaviour::new(
+        ConnectionLimits::default()
+            .with_max_pending_incoming(Some(MAX_CONNECTING))
+            .with_max_pending_outgoing(Some(MAX_CONNECTING))
+            .with_max_established(Some(MAX_CONNECTIONS))
+            .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER)),
+    );
+    always_welcome.for_each(|peer| limits.bypass_peer_id(&peer));
+    let behaviour = Behaviour {
+        limits,
+        identify: identify::Behaviour::new(
+            identify::Config::new("dfaas/1.0.0".into(), keypair.public())
+                .with_agent_version(agent.into())
+                .with_push_listen_addr_updates(true)
+                .with_cache_size(0),
+        ),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
+        gossip: gossip::behaviour(keypair, topic)?,
+        direct: request_response::Behaviour::new(
+            [(StreamProtocol::new(direct::PROTOCOL), request_response::ProtocolSupport::Full)],
+            request_response::Config::default()
+                .with_request_timeout(DIRECT_TIMEOUT)
+                .with_max_concurrent_streams(DIRECT_STREAMS_PER_CONNECTION),
+        ),
+    };
+    let swarm = SwarmBuilder::with_existing_identity(keypair.clone())
+        .with_tokio()
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, muxer)
+        .context("cannot set up the transport")?
+        .with_behaviour(|_| behaviour)?
+        // Nodes stay connected: a hand-off must not wait for a handshake.
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
+        .build();
+    Ok(swarm)
+}
+
+fn muxer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(STREAMS_PER_CONNECTION);
+    config
+}

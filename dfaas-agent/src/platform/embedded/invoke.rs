@@ -1,0 +1,148 @@
+//! `/function/<name>`: one call, from the request to the response.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use tokio::{
+    process::Command,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use super::{
+    Runner, body,
+    deployment::NAMESPACE,
+    function::Function,
+    process::{self, Limits, Output, RunError},
+    refusal::Refusal,
+    request_env,
+};
+
+const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
+
+pub(super) async fn invoke(State(runner): State<Arc<Runner>>, request: Request) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let (name, path) = split(parts.uri.path());
+    let function = find(&runner, name)
+        .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no function {:?} on this node", shortened(name))))?;
+    let body = body::read(body, &runner.call_body, runner.budget.lease()).await?;
+    let query = parts.uri.query().unwrap_or_default();
+    let variables = request_env::variables(&parts.method, path, query, &parts.headers, body.bytes.len())?;
+    let _slots = slots(&runner, &function)?;
+    function.calls.started.fetch_add(1, Relaxed);
+    let mut command = command(&runner, &function);
+    command.envs(variables);
+    let limits = Limits { timeout: function.exec_timeout, stdout_bytes: runner.max_response_bytes };
+    let start = Instant::now();
+    let output = process::run(&mut command, body, runner.budget.lease(), &limits).await.map_err(|error| {
+        let counter =
+            if matches!(error, RunError::TimedOut(_)) { &function.calls.timed_out } else { &function.calls.failed };
+        counter.fetch_add(1, Relaxed);
+        tracing::debug!("function {}: {error}", function.name);
+        Refusal(status(&error), format!("function {}: {error}", function.name))
+    })?;
+    Ok(if output.status.success() {
+        success(&function, output, parts.headers.get(header::CONTENT_TYPE), start.elapsed())
+    } else {
+        failure(&function, output)
+    })
+}
+
+/// `/function/name/a/b` is the function `name` called with the path `/a/b`.
+fn split(path: &str) -> (&str, &str) {
+    let rest = path.strip_prefix("/function/").unwrap_or_default();
+    rest.find('/').map_or((rest, ""), |end| rest.split_at(end))
+}
+
+/// OpenFaaS also takes the name with the namespace behind it.
+fn find(runner: &Runner, name: &str) -> Option<Arc<Function>> {
+    let get = |name: &str| runner.registry.get(&name.parse().ok()?);
+    get(name).or_else(|| get(name.strip_suffix(NAMESPACE)?.strip_suffix('.')?))
+}
+
+type Slots = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+/// Full is refused at once: who waits here is better served by another node.
+fn slots(runner: &Runner, function: &Function) -> Result<Slots, Refusal> {
+    let take = |slots: &Arc<Semaphore>, status, whose: &str| {
+        Arc::clone(slots).try_acquire_owned().map_err(|_| {
+            function.calls.refused.fetch_add(1, Relaxed);
+            Refusal(status, format!("{whose} has all its calls in flight"))
+        })
+    };
+    let own = function.slots.as_ref();
+    let own = own.map(|slots| take(slots, StatusCode::TOO_MANY_REQUESTS, "the function")).transpose()?;
+    Ok((take(&runner.slots, StatusCode::SERVICE_UNAVAILABLE, "the node")?, own))
+}
+
+fn command(runner: &Runner, function: &Function) -> Command {
+    let mut command = Command::new(&function.program);
+    command.args(&function.arguments).current_dir(&runner.work_dir);
+    command.env_clear().env("PATH", &function.path).envs(&function.deployment.env_vars);
+    if let Some(run_as) = runner.run_as {
+        command.uid(run_as.uid).gid(run_as.gid);
+    }
+    command
+}
+
+/// The type is the function's own setting, or that of the request, as the watchdog does it.
+fn success(function: &Function, output: Output, request_type: Option<&HeaderValue>, took: Duration) -> Response {
+    if !output.stderr.is_empty() {
+        tracing::debug!("function {}: {}", function.name, shortened(&String::from_utf8_lossy(&output.stderr)));
+    }
+    let body = output.stdout.into_bytes();
+    let content_type = function.content_type.as_ref().or(request_type).cloned().unwrap_or_else(|| {
+        let is_text = std::str::from_utf8(&body).is_ok();
+        HeaderValue::from_static(if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" })
+    });
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    if let Ok(seconds) = HeaderValue::from_str(&format!("{:.6}", took.as_secs_f64())) {
+        response.headers_mut().insert(DURATION, seconds);
+    }
+    response
+}
+
+/// The error output, or the output of a program that complains there.
+fn failure(function: &Function, output: Output) -> Response {
+    function.calls.failed.fetch_add(1, Relaxed);
+    tracing::debug!("function {}: {}", function.name, output.status);
+    let details = if output.stderr.is_empty() { output.stdout.into_bytes() } else { Bytes::from(output.stderr) };
+    let mut text = format!("{}\n", output.status).into_bytes();
+    text.extend_from_slice(&details);
+    let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (StatusCode::INTERNAL_SERVER_ERROR, plain, text).into_response()
+}
+
+fn status(error: &RunError) -> StatusCode {
+    match error {
+        // The watchdog says 408, which lets clients send the call again on their own; they must not here.
+        RunError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        RunError::Memory => StatusCode::SERVICE_UNAVAILABLE,
+        RunError::Start(_) | RunError::Pipe(_) | RunError::TooLong { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_split_after_the_name() {
+        assert_eq!(split("/function/a"), ("a", ""));
+        assert_eq!(split("/function/a/"), ("a", "/"));
+        assert_eq!(split("/function/a/b//c"), ("a", "/b//c"));
+        assert_eq!(split("/function/"), ("", ""));
+    }
+}

@@ -1,0 +1,242 @@
+//! Cumulative counts. Every worker counts in rows of its own, which it hands to its successor; the agent adds
+//! them up and remembers those that vanished.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Rendered,
+    tables::{CHECKS, Count, NO_FUNCTION},
+};
+use crate::name::{FunctionName, NodeId};
+
+/// Calls since the agent first saw the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    pub functions: BTreeMap<FunctionName, FunctionSample>,
+    /// Refused with 403: path not allowed, or a sender that is not who it says.
+    pub forbidden: u64,
+    /// Refused with 404: no such function.
+    pub unknown: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FunctionSample {
+    /// First requests of connections the kernel placed here; the kernel has counted them too.
+    pub placed_first: u64,
+    /// Later requests on such connections.
+    pub placed_kept: u64,
+    /// Client calls that came to the service address.
+    pub service: u64,
+    /// Calls of clients and peers that this node executed.
+    pub served_local: u64,
+    /// Client calls answered with 429.
+    pub refused: u64,
+    pub from_peers: BTreeMap<NodeId, PeerSample>,
+    /// Client calls that each peer answered.
+    pub forwarded: BTreeMap<NodeId, u64>,
+    /// Calls executed here in the last second.
+    pub local_rate: u32,
+}
+
+/// What a peer sent for one function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerSample {
+    /// Calls with `DFaaS-Node-ID`.
+    pub forwarded: u64,
+    /// Requests on connections its kernel handed to ours.
+    pub handed_off: u64,
+    /// Answered with 429: above the grant, or not deployed here.
+    pub refused: u64,
+}
+
+pub(super) const SHOW_CALLS: &str = "show table tables/st_calls";
+
+type Row = [u64; Count::LEN];
+
+/// What the workers say at one time: rows named `<what>@<pid>`.
+#[derive(Default)]
+pub(super) struct Reading {
+    rows: BTreeMap<String, Row>,
+    incomplete: bool,
+}
+
+impl Reading {
+    /// Takes a worker's answer to [`SHOW_CALLS`]. A row that several workers know is newest where it is highest.
+    pub(super) fn add_worker(&mut self, table: &str) {
+        for (key, values) in rows(table) {
+            let row = self.rows.entry(key.to_owned()).or_default();
+            for (name, value) in values {
+                let index = name.strip_prefix("gpc").and_then(|index| index.parse::<usize>().ok());
+                if let Some(count) = index.and_then(|index| row.get_mut(index)) {
+                    *count = (*count).max(value);
+                }
+            }
+        }
+    }
+
+    /// A worker lives but did not answer: rows that are missing may still exist.
+    pub(super) fn incomplete(&mut self) {
+        self.incomplete = true;
+    }
+}
+
+/// Sums over all rows ever seen.
+#[derive(Default)]
+pub(super) struct Accumulator {
+    /// Rows without their pid.
+    ended: BTreeMap<String, Row>,
+    live: BTreeMap<String, Row>,
+    functions: BTreeSet<FunctionName>,
+}
+
+impl Accumulator {
+    /// Names that `rendered` lacks are forgotten.
+    pub(super) fn absorb(&mut self, reading: Reading, rendered: &Rendered) {
+        for (key, row) in std::mem::take(&mut self.live) {
+            match reading.rows.get(&key) {
+                // A count that fell began anew: an expired row that came back, or a reused pid.
+                Some(now) if now.iter().zip(&row).all(|(now, before)| now >= before) => {}
+                None if reading.incomplete => {
+                    self.live.insert(key, row);
+                }
+                Some(_) | None => add(self.ended.entry(without_pid(&key).to_owned()).or_default(), &row),
+            }
+        }
+        self.live.extend(reading.rows);
+        self.functions = rendered.functions();
+        let functions = &self.functions;
+        self.ended.retain(|what, _| match What::parse(what) {
+            Some(What::Client(function) | What::FromPeer(function, _) | What::Sent(function, _)) => {
+                functions.contains(&function)
+            }
+            Some(What::NoFunction) => true,
+            None => false,
+        });
+    }
+
+    pub(super) fn sample(&self, local_rates: &BTreeMap<FunctionName, u32>) -> Sample {
+        let mut sample = Sample::default();
+        for function in &self.functions {
+            let local_rate = local_rates.get(function).copied().unwrap_or(0);
+            sample.functions.insert(function.clone(), FunctionSample { local_rate, ..FunctionSample::default() });
+        }
+        let live = self.live.iter().map(|(key, row)| (without_pid(key), row));
+        for (what, row) in self.ended.iter().map(|(what, row)| (what.as_str(), row)).chain(live) {
+            if let Some(what) = What::parse(what) {
+                sample.add(what, row);
+            }
+        }
+        sample
+    }
+}
+
+impl Sample {
+    fn add(&mut self, what: What, row: &Row) {
+        let count = |count: Count| row[usize::from(count.index())];
+        match what {
+            What::NoFunction => {
+                self.forbidden += count(Count::Forbidden);
+                self.unknown += count(Count::Unknown);
+            }
+            What::Client(function) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                of.placed_first += count(Count::PlacedFirst);
+                of.placed_kept += count(Count::PlacedKept);
+                of.service += count(Count::Service);
+                of.served_local += count(Count::ServedLocal);
+                of.refused += count(Count::RefusedSaturated);
+            }
+            What::FromPeer(function, peer) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                of.served_local += count(Count::ServedLocal);
+                let of = of.from_peers.entry(peer).or_default();
+                of.forwarded += count(Count::FromPeer);
+                of.handed_off += count(Count::HandedOff);
+                of.refused += count(Count::RefusedGrant) + count(Count::RefusedSaturated);
+            }
+            What::Sent(function, peer) => {
+                let Some(of) = self.functions.get_mut(&function) else { return };
+                *of.forwarded.entry(peer).or_default() += count(Count::Sent);
+            }
+        }
+    }
+}
+
+/// What a row counts.
+enum What {
+    NoFunction,
+    Client(FunctionName),
+    FromPeer(FunctionName, NodeId),
+    Sent(FunctionName, NodeId),
+}
+
+impl What {
+    fn parse(what: &str) -> Option<Self> {
+        if what == NO_FUNCTION {
+            return Some(Self::NoFunction);
+        }
+        if let Some((function, peer)) = what.split_once(',') {
+            return Some(Self::FromPeer(function.parse().ok()?, peer.parse().ok()?));
+        }
+        if let Some((function, peer)) = what.split_once('>') {
+            return Some(Self::Sent(function.parse().ok()?, peer.parse().ok()?));
+        }
+        Some(Self::Client(what.parse().ok()?))
+    }
+}
+
+fn without_pid(key: &str) -> &str {
+    key.rsplit_once('@').map_or(key, |(what, _)| what)
+}
+
+fn add(to: &mut Row, row: &Row) {
+    for (to, n) in to.iter_mut().zip(row) {
+        *to += n;
+    }
+}
+
+/// Rows `0x…: key=figlet use=0 exp=0 gpc0=0 gpc1=5 …` of `show table`.
+fn rows(table: &str) -> impl Iterator<Item = (&str, Vec<(&str, u64)>)> {
+    table.lines().filter_map(|line| {
+        let words = line.split_whitespace().filter_map(|word| word.split_once('='));
+        let (mut key, mut values) = (None, Vec::new());
+        for (name, value) in words {
+            if name == "key" {
+                key = Some(value);
+            } else if let Ok(value) = value.parse() {
+                values.push((name, value));
+            }
+        }
+        Some((key?, values))
+    })
+}
+
+/// Rates of `st_local`.
+pub(super) fn local_rates(table: &str) -> BTreeMap<FunctionName, u32> {
+    let rate = |(key, values): (&str, Vec<(&str, u64)>)| {
+        let (_, rate) = values.into_iter().find(|(name, _)| name.starts_with("http_req_rate"))?;
+        Some((key.parse().ok()?, rate as u32))
+    };
+    rows(table).filter_map(rate).collect()
+}
+
+/// States of the servers that carry the health checks, from `show stat`: `UP`, `UP 1/2`, `DOWN 1/2`, …; a
+/// server that fails a check is used until it is down.
+pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
+    let mut lines = stat.lines();
+    let header = lines.by_ref().find_map(|line| line.strip_prefix("# "));
+    let Some(index) = header.and_then(|header| header.split(',').position(|name| name == "status")) else {
+        return BTreeMap::new();
+    };
+    let state = |line: &str| {
+        let mut fields = line.split(',');
+        let (backend, server) = (fields.next()?, fields.next()?);
+        let status = fields.nth(index.checked_sub(2)?)?;
+        (backend == CHECKS).then_some(())?;
+        Some((server.parse().ok()?, status.starts_with("UP")))
+    };
+    lines.filter_map(state).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! A HAProxy of our own: a master that keeps the listeners, a worker per configuration, and a supervisor that
+//! starts it again when it dies. It outlives the agent if asked to.
+
+mod master;
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+
+use self::master::Master;
+use super::{
+    CliError, ProxyError,
+    check::complaint,
+    counters::{Reading, SHOW_CALLS},
+    runtime_api::{Cli, Processes, info_field},
+    settings::ProxySettings,
+};
+
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
+/// The run directory is usually memory: a peer whose health flaps must not fill it with log lines.
+const LOG_MAX_BYTES: u64 = 4 << 20;
+
+/// What the supervisor is to do when the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Run,
+    Stop,
+    Leave,
+}
+
+pub(super) struct Managed {
+    paths: Paths,
+    wish: watch::Sender<Wish>,
+    pid: watch::Receiver<u32>,
+    restarts: Arc<AtomicU64>,
+    supervisor: JoinHandle<()>,
+}
+
+/// The files and sockets of one instance.
+#[derive(Clone, Debug)]
+struct Paths {
+    program: PathBuf,
+    config: PathBuf,
+    master_socket: PathBuf,
+    runtime_socket: PathBuf,
+    pid_file: PathBuf,
+    log: PathBuf,
+}
+
+impl Managed {
+    /// Takes over the HAProxy a former agent left running; `None` if there is none.
+    pub(super) async fn adopt(settings: &ProxySettings) -> Option<Self> {
+        let paths = Paths::of(settings);
+        let answer = paths.master_cli().ask("show proc;quit").await.ok()?;
+        let processes = Processes::parse(&answer)?;
+        tracing::info!(pid = processes.master, "adopted a running haproxy");
+        Some(Self::supervise(paths, Master::adopted(processes.master)))
+    }
+
+    /// Starts HAProxy from the files in place and waits until it serves.
+    pub(super) async fn spawn(settings: &ProxySettings, stamp: &str) -> Result<Self, ProxyError> {
+        let paths = Paths::of(settings);
+        let log_from = paths.log_length();
+        let mut master = Master::spawn(&paths)?;
+        let loaded = tokio::select! {
+            loaded = paths.until_loaded(stamp, log_from) => loaded,
+            () = master.ended() => Err(ProxyError::NotLoaded { message: paths.log_since(log_from) }),
+        };
+        if let Err(err) = loaded {
+            master.signal(Signal::SIGKILL);
+            return Err(err);
+        }
+        Ok(Self::supervise(paths, master))
+    }
+
+    /// A new worker takes the listeners over; the old one finishes its connections.
+    pub(super) async fn reload(&self, stamp: &str) -> Result<(), ProxyError> {
+        let cli = self.paths.master_cli();
+        let log_from = self.paths.log_length();
+        let before = processes(&cli).await?;
+        // HAProxy 2.6 drops the connection when it starts over; 3.x answers when it has loaded.
+        match cli.ask("reload").await {
+            Ok(answer) if answer.contains("Success=0") => {
+                return Err(ProxyError::NotLoaded { message: complaint(&answer) });
+            }
+            Ok(_) | Err(CliError::Broken { .. } | CliError::TimedOut { .. }) => {}
+            Err(err) => return Err(err.into()),
+        }
+        let deadline = Instant::now() + LOAD_TIMEOUT;
+        while Instant::now() < deadline {
+            match processes(&cli).await {
+                Ok(now) if now.reloads > before.reloads && now.failed > 0 => {
+                    return Err(ProxyError::NotLoaded { message: self.paths.log_since(log_from) });
+                }
+                Ok(now) if now.reloads > before.reloads && now.worker.is_some() && now.worker != before.worker => {
+                    return self.paths.until_loaded(stamp, log_from).await;
+                }
+                // The master is between two lives.
+                Ok(_) | Err(_) => sleep(POLL).await,
+            }
+        }
+        Err(ProxyError::TimedOut { doing: "the reload of haproxy", after_s: LOAD_TIMEOUT.as_secs() })
+    }
+
+    /// Counts of the current worker and of those that are leaving.
+    pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
+        let mut reading = Reading::default();
+        reading.add_worker(&Cli::new(self.paths.runtime_socket.clone()).ask(SHOW_CALLS).await?);
+        let cli = self.paths.master_cli();
+        let Ok(processes) = processes(&cli).await else {
+            // The master starts over, so there may be leaving workers.
+            reading.incomplete();
+            return Ok(reading);
+        };
+        for pid in processes.leaving {
+            match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
+                Ok(answer) => reading.add_worker(&answer),
+                Err(err) => {
+                    tracing::debug!(pid, "counts: {err}");
+                    reading.incomplete();
+                }
+            }
+        }
+        Ok(reading)
+    }
+
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn stop(self, grace: Duration) -> Result<(), ProxyError> {
+        let Self { paths, wish, pid, mut supervisor, .. } = self;
+        let _ = wish.send(Wish::Stop);
+        let stages = [(Signal::SIGUSR1, grace), (Signal::SIGTERM, Duration::from_secs(5))];
+        for (signal, patience) in stages.into_iter().chain([(Signal::SIGKILL, Duration::from_secs(5))]) {
+            master::signal(*pid.borrow(), signal);
+            if timeout(patience, &mut supervisor).await.is_ok() {
+                for file in [&paths.pid_file, &paths.master_socket, &paths.runtime_socket] {
+                    match fs::remove_file(file) {
+                        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                            return Err(ProxyError::io("remove", file)(err));
+                        }
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+                return Ok(());
+            }
+        }
+        Err(ProxyError::TimedOut { doing: "the end of haproxy", after_s: grace.as_secs() + 10 })
+    }
+
+    pub(super) async fn leave_running(self) {
+        let _ = self.wish.send(Wish::Leave);
+        let _ = self.supervisor.await;
+    }
+
+    fn supervise(paths: Paths, master: Master) -> Self {
+        let (wish, wishes) = watch::channel(Wish::Run);
+        let (pid_sender, pid) = watch::channel(master.pid());
+        let restarts = Arc::new(AtomicU64::new(0));
+        let supervisor = tokio::spawn(supervise(paths.clone(), master, wishes, pid_sender, Arc::clone(&restarts)));
+        Self { paths, wish, pid, restarts, supervisor }
+    }
+}
+
+async fn supervise(
+    paths: Paths,
+    mut master: Master,
+    mut wishes: watch::Receiver<Wish>,
+    pid: watch::Sender<u32>,
+    restarts: Arc<AtomicU64>,
+) {
+    let mut back_off = FIRST_BACK_OFF;
+    let mut started = Instant::now();
+    let mut log_check = interval(Duration::from_mins(1));
+    log_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = master.ended() => {}
+            _ = log_check.tick() => {
+                paths.bound_log();
+                continue;
+            }
+            changed = wishes.changed() => {
+                if changed.is_err() || *wishes.borrow() == Wish::Leave {
+                    return;
+                }
+                continue;
+            }
+        }
+        let _ = pid.send(0);
+        if *wishes.borrow() != Wish::Run {
+            return;
+        }
+        if started.elapsed() > LONGEST_BACK_OFF {
+            back_off = FIRST_BACK_OFF;
+        }
+        tracing::warn!(back_off_ms = back_off.as_millis() as u64, "haproxy ended, starting it again");
+        loop {
+            // A wish ends the wait: nothing is started any more.
+            if timeout(back_off, wishes.changed()).await.is_ok() {
+                return;
+            }
+            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            match Master::spawn(&paths) {
+                Ok(new) => {
+                    master = new;
+                    break;
+                }
+                Err(err) => tracing::error!("haproxy does not start: {err}"),
+            }
+        }
+        started = Instant::now();
+        restarts.fetch_add(1, Ordering::Relaxed);
+        let _ = pid.send(master.pid());
+    }
+}
+
+async fn processes(cli: &Cli) -> Result<Processes, CliError> {
+    let answer = cli.ask("show proc;quit").await?;
+    Processes::parse(&answer).ok_or_else(|| CliError::Unexpected { command: "show proc".to_owned(), missing: "master" })
+}
+
+impl Paths {
+    fn of(settings: &ProxySettings) -> Self {
+        Self {
+            program: settings.program.clone(),
+            config: settings.config_file(),
+            master_socket: settings.master_socket(),
+            runtime_socket: settings.runtime_socket(),
+            pid_file: settings.pid_file(),
+            log: settings.log_file(),
+        }
+    }
+
+    fn master_cli(&self) -> Cli {
+        Cli::new(self.master_socket.clone())
+    }
+
+    /// Waits until the worker that answers the runtime socket has the configuration with this stamp, and the
+    /// master, which starts over once its worker is loaded, answers too.
+    async fn until_loaded(&self, stamp: &str, log_from: u64) -> Result<(), ProxyError> {
+        let cli = Cli::new(self.runtime_socket.clone());
+        let deadline = Instant::now() + LOAD_TIMEOUT;
+        loop {
+            if let Ok(info) = cli.ask("show info").await
+                && info_field(&info, "description") == Some(stamp)
+                && processes(&self.master_cli()).await.is_ok()
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(ProxyError::NotLoaded { message: self.log_since(log_from) });
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn log_length(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |data| data.len())
+    }
+
+    /// What HAProxy said since the log had this length.
+    fn log_since(&self, from: u64) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let new = log.get(from as usize..).unwrap_or(&log);
+        complaint(&String::from_utf8_lossy(new))
+    }
+
+    /// HAProxy appends, so an emptied file goes on from its start.
+    fn bound_log(&self) {
+        if self.log_length() > LOG_MAX_BYTES
+            && let Err(err) = fs::OpenOptions::new().write(true).open(&self.log).and_then(|file| file.set_len(0))
+        {
+            tracing::warn!("cannot empty {}: {err}", self.log.display());
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Backends: per function this node and its peers; once for all the health checks of the peers.
+
+use super::{Text, global::server_timeout, peers, values::Values};
+use crate::{
+    decision::Decision,
+    name::Host,
+    proxy::{
+        settings::ProxySettings,
+        tables::{CHECKS, Count, local_backend, peers_backend},
+    },
+};
+
+pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decision, values: &Values) {
+    for (function, table) in &decision.functions {
+        let timeout = format!("timeout server {}ms", server_timeout(table.timeout).as_millis());
+        text.section(format!("backend {}", local_backend(function)));
+        text.line(&timeout);
+        text.line(format!("http-response set-header X-Server {}", settings.host));
+        text.line(format!("http-response set-header DFaaS-Node-ID {}", settings.node));
+        let address = server_address(&settings.gateway_host, settings.gateway_port);
+        text.line(format!("server gateway {address}"));
+
+        if peers(settings, decision).next().is_none() {
+            continue;
+        }
+        text.section(format!("backend {}", peers_backend(function)));
+        text.line(&timeout);
+        text.line("balance roundrobin");
+        text.line(format!("http-request set-header DFaaS-Node-ID {}", settings.node));
+        text.line("http-response set-header X-Server %[srv_name,map_str(peer_host.map)]");
+        text.line("http-response set-header DFaaS-Forwarded-To %[srv_name]");
+        text.line(format!(r#"http-response set-var-fmt(txn.row) "{function}>%[srv_name]@%pid""#));
+        text.line("http-response track-sc2 var(txn.row) table tables/st_calls");
+        text.line(format!("http-response sc-inc-gpc({},2)", Count::Sent.index()));
+        for (id, peer) in peers(settings, decision) {
+            let weight = values.weight(function, id);
+            let address = server_address(&peer.proxy_host, peer.proxy_port);
+            text.line(format!("server {id} {address} weight {weight} track {CHECKS}/{id}"));
+        }
+    }
+    checks(text, settings, decision);
+}
+
+fn checks(text: &mut Text, settings: &ProxySettings, decision: &Decision) {
+    if peers(settings, decision).next().is_none() {
+        return;
+    }
+    text.section(format!("backend {CHECKS}"));
+    text.line("log global");
+    text.line("option httpchk GET /healthz");
+    // A node of the original refuses its own health path with 403, which proves that it is alive.
+    text.line("http-check expect status 200-499");
+    text.line("timeout check 2s");
+    for (id, peer) in peers(settings, decision) {
+        let address = server_address(&peer.proxy_host, peer.proxy_port);
+        text.line(format!("server {id} {address} check inter 2s fastinter 500ms fall 2 rise 1"));
+    }
+}
+
+/// A name that does not resolve leaves its server down instead of refusing the whole configuration.
+fn server_address(host: &Host, port: u16) -> String {
+    match host.as_str().parse() {
+        Ok(std::net::IpAddr::V4(ip)) => format!("{ip}:{port}"),
+        Ok(std::net::IpAddr::V6(ip)) => format!("[{ip}]:{port}"),
+        Err(_) => format!("{host}:{port} init-addr last,libc,none"),
+    }
+}

@@ -1,0 +1,11 @@
+//! The proxy with a real HAProxy on loopback addresses, and small servers as gateway and as peers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod adoption;
+mod client;
+mod harness;
+mod limits;
+mod random;
+mod reload;
+mod rules;

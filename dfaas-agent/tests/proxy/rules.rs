@@ -1,0 +1,157 @@
+//! Who may call what.
+
+use std::time::Duration;
+
+use crate::{
+    client::{Connection, call, call_from},
+    harness::{Node, OWN_ID, PEER_A, PEER_B, accepting, function, local_first},
+};
+
+fn from_node(id: &str) -> String {
+    format!("POST /function/figlet HTTP/1.1\nDFaaS-Node-ID: {id}")
+}
+
+#[tokio::test]
+async fn only_exact_function_paths_and_health_are_served() {
+    let node = Node::new().await;
+    let names = [("fig", local_first(None)), ("figlet-2.x_y", local_first(None)), ("local", local_first(None))];
+    let proxy = node.start(&node.decision(&names)).await;
+    for (path, status) in [
+        ("/", 200),
+        ("/healthz", 200),
+        ("/healthz/x", 403),
+        ("/system/functions", 403),
+        ("/function", 403),
+        ("/functions/fig", 403),
+        ("/function/../system/functions", 403),
+        ("/function/fig/%2e%2E/%2e%2e/system/functions", 403),
+        ("/function/", 404),
+        ("/function/figlet", 404),
+        ("/function/fi", 404),
+        ("/function/f%69g", 404),
+        ("/function/FIG", 404),
+        ("/function/figlet-2.x_yz", 404),
+        ("/function/fig", 200),
+        ("/function/fig?a=/function/figlet", 200),
+        ("/function/fig/deeper/x?y", 200),
+        ("/function/figlet-2.x_y", 200),
+        ("/function/local", 200),
+    ] {
+        for frontend in [node.service(), node.placed()] {
+            let answer = call(frontend, &format!("GET {path} HTTP/1.1")).await;
+            assert_eq!(answer.status, status, "{path} at {frontend}: {answer:?}");
+        }
+    }
+    assert_eq!(node.gateway.calls(), 10);
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_local_answer_names_this_node_and_the_client_is_told_to_the_function() {
+    let node = Node::new().await;
+    let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
+    for frontend in [node.service(), node.placed(), node.handoff(21)] {
+        let answer = call_from(node.ip(99), frontend, "POST /function/figlet HTTP/1.1").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, "gateway /function/figlet 0"));
+        assert_eq!(answer.header("X-Server"), Some(node.ip(1).to_string().as_str()));
+        assert_eq!(answer.header("DFaaS-Node-ID"), Some(OWN_ID));
+        assert_eq!(node.gateway.seen("x-forwarded-for"), Some(node.ip(99).to_string()));
+    }
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_header_is_believed_only_from_that_nodes_address() {
+    let node = Node::new().await;
+    let table = accepting(accepting(local_first(None), PEER_A, 100.0), PEER_B, 100.0);
+    let mut proxy = node.start(&node.decision(&[("figlet", table)])).await;
+    let (a, b, stranger) = (node.ip(11), node.ip(12), node.ip(99));
+    let twice = format!("{}\nDFaaS-Node-ID: {PEER_A}", from_node(PEER_A));
+    let second_empty = format!("{}\nDFaaS-Node-ID:", from_node(PEER_A));
+    for (source, head, status) in [
+        (a, from_node(PEER_A), 200),
+        (b, from_node(PEER_B), 200),
+        (b, from_node(PEER_A), 403),
+        (stranger, from_node(PEER_A), 403),
+        (stranger, from_node(&format!("{PEER_A}@{a}")), 403),
+        (a, from_node(OWN_ID), 403),
+        (a, from_node("nobody"), 403),
+        (a, from_node(""), 403),
+        (a, from_node(&format!("{PEER_A},{PEER_A}")), 403),
+        (a, from_node(&format!("{PEER_A}, {PEER_B}")), 403),
+        (a, twice, 403),
+        (a, second_empty, 403),
+    ] {
+        for frontend in [node.service(), node.placed()] {
+            let answer = call_from(source, frontend, &head).await;
+            assert_eq!(answer.status, status, "{head:?} from {source} at {frontend}");
+        }
+        let handed_off = call_from(source, node.handoff(21), &head).await;
+        assert_eq!(handed_off.status, 403, "{head:?} from {source}");
+    }
+    assert_eq!(node.gateway.calls(), 4);
+    let sample = proxy.sample().await.unwrap();
+    assert_eq!(sample.forbidden, 10 * 2 + 12);
+    assert_eq!(sample.functions[&function("figlet")].from_peers.len(), 2);
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_handed_off_connection_needs_a_known_alias_and_is_closed_after_the_answer() {
+    let node = Node::new().await;
+    let elsewhere = dfaas_agent::decision::FunctionTable { deployed: false, ..local_first(None) };
+    let decision = node.decision(&[("figlet", local_first(None)), ("elsewhere", elsewhere)]);
+    let mut proxy = node.start(&decision).await;
+    let head = "POST /function/figlet HTTP/1.1";
+    let answer = call(node.handoff(21), head).await;
+    assert!(answer.status == 200 && answer.closes(), "{answer:?}");
+    assert_eq!(call(node.handoff(30), head).await.status, 403, "an alias of no peer");
+    assert_eq!(call(node.handoff(21), "POST /function/other HTTP/1.1").await.status, 404);
+    assert_eq!(call(node.handoff(21), "GET /system/functions HTTP/1.1").await.status, 403);
+    assert_eq!(call(node.handoff(22), "POST /function/elsewhere HTTP/1.1").await.status, 429);
+
+    let sample = proxy.sample().await.unwrap();
+    let peer = |name, id: &str| sample.functions[&function(name)].from_peers[&id.parse().unwrap()].clone();
+    assert_eq!(peer("figlet", PEER_A).handed_off, 1);
+    assert_eq!((peer("elsewhere", PEER_B).handed_off, peer("elsewhere", PEER_B).refused), (1, 1));
+    assert_eq!((sample.unknown, sample.forbidden), (1, 2));
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn sticky_hand_off_connections_stay_open() {
+    let mut node = Node::new().await;
+    node.settings.sticky = true;
+    let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
+    let mut connection = Connection::open(node.handoff(21)).await.unwrap();
+    for _ in 0..3 {
+        let answer = connection.send("POST /function/figlet HTTP/1.1", b"").await.unwrap();
+        assert!(answer.status == 200 && !answer.closes(), "{answer:?}");
+    }
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_of_20_mb_passes_with_and_without_expect() {
+    let node = Node::new().await;
+    let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
+    let body = vec![b'x'; 20 << 20];
+    let mut connection = Connection::open(node.service()).await.unwrap();
+    let answer = connection.send("POST /function/figlet HTTP/1.1", &body).await.unwrap();
+    assert_eq!(answer.body, format!("gateway /function/figlet {}", body.len()));
+
+    let answer = connection.send("POST /function/figlet HTTP/1.1\nExpect: 100-continue", b"abc").await.unwrap();
+    assert_eq!(answer.status, 100, "{answer:?}");
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_exporter_answers_where_it_is_asked_to() {
+    let mut node = Node::new().await;
+    let exporter = std::net::SocketAddr::new(node.ip(1), 20_405);
+    node.settings.exporter = Some(exporter);
+    let proxy = node.start(&node.decision(&[])).await;
+    assert_eq!(call(exporter, "GET /metrics HTTP/1.1").await.status, 200);
+    assert_eq!(call(exporter, "GET /stats HTTP/1.1").await.status, 404);
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
