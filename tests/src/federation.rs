@@ -32,7 +32,7 @@ use crate::{
 /// Number of the client in the network's addresses.
 const CLIENT_NUMBER: u8 = 200;
 /// For an agent to say it is ready, on a busy machine.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// For agents to end after SIGTERM.
 const END: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
@@ -82,7 +82,7 @@ impl Federation {
 
     fn add_node(&mut self, i: usize) -> Result<()> {
         let host = &self.network.hosts[i];
-        let mut node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
+        let node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
         let bootstrap = self.nodes.first().map(|first| format!("/ip4/{}/tcp/31600/p2p/{}", first.address, first.id));
         node.write_settings(&self.options, i, bootstrap)?;
         self.nodes.push(node);
@@ -142,7 +142,8 @@ impl Federation {
             if let Some(status) = node.exited() {
                 bail!("agent of {} has ended, {status}; {}", node.name, node.last_lines());
             }
-            match node.healthy(&entrance) {
+            self.options.stop.check()?;
+            match Node::healthy(&entrance) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
                     let error = error.context(format!("agent of {} is not ready after {READY:?}", node.name));
@@ -169,6 +170,7 @@ impl Federation {
                 },
                 Err(error) => format!("{error:#}"),
             };
+            self.options.stop.check()?;
             if Instant::now() > deadline {
                 let logs: Vec<String> = self.nodes.iter().map(Node::last_lines).collect();
                 bail!("after {timeout:?}: {what}\n{}", logs.join("\n"));

@@ -4,10 +4,18 @@
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`client`]: calls and loads from a namespace
+//! * [`scenario`]: loads on a federation, and what is expected of it
+//! * [`stop`]: the wish to end, from a signal
+//! * [`view`]: what the emulator shows
+//! * [`emulator`]: the command `federation run`
 
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod emulator;
 pub mod federation;
 pub mod netns;
 pub mod network;
+pub mod scenario;
+pub mod stop;
+pub mod view;

@@ -1,1 +1,32 @@
-fn main() {}
+//! The federation emulator: nodes with their agents in network namespaces of this machine.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dfaas_tests::emulator;
+
+#[derive(Parser)]
+#[command(name = "federation", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a federation, show what it does, and remove it at the end
+    Run(Box<emulator::RunArgs>),
+    /// Remove what earlier runs have left, also those with --keep
+    Clean,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => emulator::run(&args),
+        Command::Clean => emulator::clean(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -51,15 +51,15 @@ pub struct Network {
     pub hosts: Vec<Host>,
     switch: Switch,
     prefix: String,
-    network: [u8; 3],
+    subnet: [u8; 3],
     /// Where the programs of the ports are pinned.
     pins: PathBuf,
 }
 
 impl Network {
-    /// `prefix` starts the names of all namespaces; `network` are the first three bytes of all addresses. With `bridge`,
+    /// `prefix` starts the names of all namespaces; `subnet` are the first three bytes of all addresses. With `bridge`,
     /// the switch is in the host's namespace under this name, with address 254.
-    pub fn new(prefix: &str, network: [u8; 3], bridge: Option<&str>) -> Result<Self> {
+    pub fn new(prefix: &str, subnet: [u8; 3], bridge: Option<&str>) -> Result<Self> {
         let switch = match bridge {
             None => {
                 let switch = Namespace::new(format!("{prefix}-switch"))?;
@@ -70,7 +70,7 @@ impl Network {
             Some(name) => {
                 run("ip", &["link", "add", name, "type", "bridge", "forward_delay", "0"])?;
                 let bridge = HostBridge { name: name.to_owned(), keep: false };
-                let [a, b, c] = network;
+                let [a, b, c] = subnet;
                 run("ip", &["addr", "add", &format!("{a}.{b}.{c}.254/24"), "dev", name])?;
                 run("ip", &["link", "set", name, "up"])?;
                 run("ethtool", &["-K", name, "tx", "off"])?;
@@ -78,13 +78,13 @@ impl Network {
             }
         };
         let pins = PathBuf::from(format!("/sys/fs/bpf/{prefix}-ports"));
-        Ok(Self { hosts: Vec::new(), switch, prefix: prefix.to_owned(), network, pins })
+        Ok(Self { hosts: Vec::new(), switch, prefix: prefix.to_owned(), subnet, pins })
     }
 
     /// Adds a host with the address `number`; returns its index.
     pub fn add_host(&mut self, name: &str, number: u8) -> Result<usize> {
         let namespace = Namespace::new(format!("{}-{name}", self.prefix))?;
-        let [a, b, c] = self.network;
+        let [a, b, c] = self.subnet;
         let address = Ipv4Addr::new(a, b, c, number);
         let port = self.port(name);
         let inside = namespace.name().to_owned();

@@ -164,10 +164,12 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use reqwest::header::HeaderMap;
 
     #[test]
     fn a_broken_call_is_told_apart_from_a_refused_one() {
-        let refused = Answer { status: 429, headers: Default::default(), body: Default::default() };
+        let refused = Answer { status: 429, headers: HeaderMap::new(), body: Bytes::new() };
         assert_eq!(classify(Ok(refused)).0, Outcome::Answered { status: 429, node: None });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // A port that was free a moment ago.

@@ -116,6 +116,14 @@ impl Tally {
         self.total_from(0)
     }
 
+    /// Adds the calls of a load that came after this one.
+    pub fn append(&mut self, later: Self) {
+        let start = Duration::from_secs(self.seconds.len() as u64);
+        self.seconds.extend(later.seconds);
+        let troubles = later.troubles.into_iter().map(|(due, text)| (start + due, text));
+        self.troubles.extend(troubles.take(MAX_TEXTS - self.troubles.len()));
+    }
+
     /// Adds the calls of another load of the same time.
     pub fn merge(&mut self, other: &Self) {
         if self.seconds.len() < other.seconds.len() {
@@ -140,7 +148,7 @@ mod tests {
     fn a_call_counts_in_the_second_it_was_due() {
         let mut tally = Tally::default();
         tally.record(Duration::from_millis(1_999), Duration::from_secs(5), answered(200), None);
-        tally.record(Duration::from_millis(2_000), Duration::ZERO, answered(429), None);
+        tally.record(Duration::from_secs(2), Duration::ZERO, answered(429), None);
         tally.record(Duration::ZERO, Duration::ZERO, Outcome::Failed(Failure::Connect), Some("refused".into()));
         let calls: Vec<u64> = tally.seconds.iter().map(Second::calls).collect();
         assert_eq!(calls, [1, 1, 1]);

@@ -1,6 +1,7 @@
 //! One node: its files and its agent's process.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     net::Ipv4Addr,
     os::unix::process::CommandExt as _,
@@ -98,7 +99,7 @@ impl Node {
         let mut text = String::new();
         for (key, value) in lines {
             ensure!(!value.contains(['\'', '\n']), "{key} is {value:?}: it may hold no quote and no line end");
-            text.push_str(&format!("{key}='{value}'\n"));
+            writeln!(text, "{key}='{value}'")?;
         }
         fs::write(&self.settings, text).with_context(|| format!("cannot write {}", self.settings.display()))
     }
@@ -129,7 +130,7 @@ impl Node {
         Some(status)
     }
 
-    pub(super) fn healthy(&self, entrance: &Entrance) -> Result<()> {
+    pub(super) fn healthy(entrance: &Entrance) -> Result<()> {
         let answer = Call::get(format!("http://{HTTP_ADDRESS}/healthz")).send(entrance)?;
         ensure!(answer.status == 200, "/healthz answers {}: {}", answer.status, answer.text().trim());
         Ok(())

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Result, ensure};
 use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
+use crate::stop::Stop;
+
 /// The functions that the embedded platform brings along.
 pub const FUNCTIONS: [&str; 4] = ["figlet", "shasum", "ocr", "env"];
 const MAX_NODES: usize = 99;
@@ -39,6 +41,8 @@ pub struct Options {
     pub directory: PathBuf,
     /// More settings for every agent.
     pub settings: BTreeMap<String, String>,
+    /// Ends waiting.
+    pub stop: Stop,
 }
 
 impl Options {
@@ -55,6 +59,7 @@ impl Options {
             agent: agent.to_owned(),
             directory: directory.to_owned(),
             settings: BTreeMap::new(),
+            stop: Stop::default(),
         }
     }
 

@@ -1,0 +1,119 @@
+//! What the emulator shows: the way a federation is called, and its nodes at this moment.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use crossterm::{cursor, queue, terminal};
+use dfaas_agent::status::{FunctionStatus, Status};
+
+use crate::federation::Federation;
+
+/// How to call the nodes from the host.
+pub fn examples(federation: &Federation) -> String {
+    let mut lines: Vec<String> = (0..federation.nodes.len())
+        .map(|i| format!("  curl -d 'hello' {}", federation.url(i, "/function/figlet")))
+        .collect();
+    if let Some(first) = federation.nodes.first() {
+        let namespace = federation.host(0).namespace.name();
+        lines.push(format!("  ip netns exec {namespace} curl -s 127.0.0.1:8090/status"));
+        lines.push(format!("  tail -f {}", first.log.display()));
+    }
+    lines.join("\n")
+}
+
+/// All nodes and functions.
+pub fn table(statuses: &[(&str, Status)]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header([
+        "node",
+        "mode",
+        "peers",
+        "function",
+        "limit",
+        "offered/s",
+        "local/s",
+        "forwarded/s",
+        "received/s",
+        "rejected/s",
+    ]);
+    for (name, status) in statuses {
+        let up = status.peers.iter().filter(|peer| peer.state == "up").count();
+        let mut front = [(*name).to_owned(), mode(status), format!("{up}/{}", status.peers.len())];
+        if status.functions.is_empty() {
+            table.add_row(front.iter().map(String::as_str).chain(["none"]));
+        }
+        for (function, state) in &status.functions {
+            let limit = state.limit.map_or("none".to_owned(), |limit| format!("{limit:.0}"));
+            let rates = rates(state).map(|(_, rate)| format!("{rate:.1}"));
+            table.add_row(front.iter().cloned().chain([function.to_string(), limit]).chain(rates));
+            // Only once for each node.
+            front = Default::default();
+        }
+    }
+    for column in table.column_iter_mut().skip(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// One line for a log: what is not zero.
+pub fn line(statuses: &[(&str, Status)]) -> String {
+    let nodes = statuses.iter().map(|(name, status)| {
+        let up = status.peers.iter().filter(|peer| peer.state == "up").count();
+        let mut text = format!("{name} {} peers {up}", mode(status));
+        for (function, state) in &status.functions {
+            let busy: Vec<String> = rates(state)
+                .into_iter()
+                .filter(|(_, rate)| *rate >= 0.05)
+                .map(|(what, rate)| format!("{what} {rate:.1}"))
+                .collect();
+            if !busy.is_empty() {
+                text = format!("{text}, {function} {}", busy.join(" "));
+            }
+        }
+        text
+    });
+    nodes.collect::<Vec<_>>().join(" | ")
+}
+
+fn mode(status: &Status) -> String {
+    let kernel = &status.kernel;
+    if kernel.xdp.is_empty() { kernel.mode.to_string() } else { format!("{} {}", kernel.mode, kernel.xdp) }
+}
+
+fn rates(state: &FunctionStatus) -> [(&'static str, f64); 5] {
+    let rates = &state.rates;
+    [
+        ("offered", rates.offered),
+        ("local", rates.local),
+        ("forwarded", rates.forwarded),
+        ("received", rates.received),
+        ("rejected", rates.rejected),
+    ]
+}
+
+/// A text on the terminal that is drawn over itself.
+#[derive(Default)]
+pub struct Screen {
+    /// Lines of the last text.
+    lines: u16,
+}
+
+impl Screen {
+    pub fn draw(&mut self, text: &str) -> io::Result<()> {
+        let (_, height) = terminal::size().unwrap_or((80, 24));
+        let mut out = io::stdout().lock();
+        if self.lines > 0 {
+            queue!(out, cursor::MoveToPreviousLine(self.lines))?;
+        }
+        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown))?;
+        // What does not fit would scroll away, and could not be drawn over.
+        let shown: Vec<&str> = text.lines().take(usize::from(height.saturating_sub(1)).max(1)).collect();
+        self.lines = shown.len() as u16;
+        for line in shown {
+            writeln!(out, "{line}")?;
+        }
+        out.flush()
+    }
+}
