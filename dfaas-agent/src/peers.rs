@@ -127,7 +127,9 @@ impl Peer {
                 limit_out: f.limit,
                 excess: f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0)),
             };
-            return PeerView { functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect() };
+            return PeerView {
+                functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect(),
+            };
         }
         let limits = self.broadcast.iter().flat_map(|(limits, _)| limits);
         let function = |limit: &f64| PeerFunction { limit_out: *limit, excess: 0.0 };

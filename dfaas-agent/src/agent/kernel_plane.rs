@@ -8,8 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
-use dfaas_common::settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer};
-use tokio::io::unix::AsyncFd;
+use dfaas_common::{
+    counters::FunctionCounters,
+    event::Event,
+    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer},
+    verdict::Verdict,
+};
 
 use crate::{
     config::Config,
@@ -35,6 +39,9 @@ const SEAL_LIFETIME: Duration = Duration::from_secs(600);
 /// A live forwarded connection that is idle for longer is forgotten.
 const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
 
+/// Events taken at a time.
+const MAX_EVENTS: usize = 64;
+
 /// What is running.
 pub(super) struct KernelPlane {
     pub(super) mode: Mode,
@@ -47,14 +54,13 @@ pub(super) struct KernelPlane {
 /// The maps and programs of a mode other than `off`.
 pub(super) struct Active {
     /// Keeps the programs' file descriptors; attachments and maps are pinned.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
     pub(super) sync: Sync,
-    pub(super) events: AsyncFd<Events>,
+    events: Events,
     network: Network,
     settings: KernelSettings,
     grant_lifetime: Duration,
     seals_drawn: Instant,
-    attached: bool,
 }
 
 pub(super) fn settings(config: &Config) -> KernelSettings {
@@ -97,9 +103,8 @@ impl KernelPlane {
     /// Attaches what is loaded. Falls back as [`KernelPlane::load`] does.
     pub(super) fn attach(&mut self, config: &Config) -> Result<()> {
         let Some(active) = &mut self.active else { return Ok(()) };
-        match load::attach(&mut active._ebpf, &active.settings, self.mode, config.kernel.xdp) {
+        match load::attach(&mut active.ebpf, &active.settings, self.mode, config.kernel.xdp) {
             Ok(place) => {
-                active.attached = true;
                 self.xdp = place;
                 Ok(())
             }
@@ -112,6 +117,49 @@ impl KernelPlane {
                 Ok(())
             }
         }
+    }
+}
+
+impl KernelPlane {
+    pub(super) fn off() -> Self {
+        Self { mode: Mode::Off, xdp: None, why: Vec::new(), active: None }
+    }
+
+    /// The maps, if connections can be handed off.
+    pub(super) fn handoff(&self) -> Option<&Active> {
+        self.active.as_ref().filter(|_| self.mode == Mode::Handoff)
+    }
+
+    pub(super) fn handoff_mut(&mut self) -> Option<&mut Active> {
+        self.active.as_mut().filter(|_| self.mode == Mode::Handoff)
+    }
+
+    /// What the kernel has counted of a function. In mode `observe` it sees calls that HAProxy sees too: those are not
+    /// counted twice.
+    pub(super) fn function_counters(&self, name: &FunctionName) -> FunctionCounters {
+        let counters = self.handoff().and_then(|active| {
+            let number = active.sync.function_number(name)?;
+            active.sync.tables().function_counters(number).ok()
+        });
+        counters.unwrap_or_default()
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<(Verdict, u64)> {
+        self.active.as_ref().and_then(|active| active.sync.tables().verdicts().ok()).unwrap_or_default()
+    }
+
+    /// Live forwarded connections.
+    pub(super) fn flows(&self) -> u64 {
+        self.handoff().map_or(0, |active| active.sync.tables().forwarded().count() as u64)
+    }
+
+    pub(super) fn function_name(&self, number: u32) -> Option<&FunctionName> {
+        self.active.as_ref()?.sync.function_name(number)
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let Some(active) = &mut self.active else { return Vec::new() };
+        std::iter::from_fn(|| active.events.next()).take(MAX_EVENTS).collect()
     }
 }
 
@@ -133,16 +181,15 @@ impl Active {
             tables.set_answer(index, &answer(text)?)?;
         }
         let sync = Sync::new(tables, settings.aliases, config.strategy.burst);
-        let events = AsyncFd::new(Events::open(&settings.pins)?).context("cannot wait for events")?;
+        let events = Events::open(&settings.pins)?;
         Ok(Self {
-            _ebpf: ebpf,
+            ebpf,
             sync,
             events,
             network: Network::connect()?,
             settings,
             grant_lifetime: config.strategy.grant_lifetime,
             seals_drawn: Instant::now(),
-            attached: false,
         })
     }
 

@@ -35,6 +35,13 @@ pub(super) struct ProxyTask {
 }
 
 impl ProxyTask {
+    /// Nothing runs and nothing is obeyed.
+    pub(super) fn none() -> Self {
+        let (decisions, _) = watch::channel(Arc::new(Decision::default()));
+        let (_, view) = watch::channel(ProxyView::default());
+        Self { decisions, view, stop: mpsc::channel(1).0, task: tokio::spawn(async {}) }
+    }
+
     /// Waits until HAProxy serves. A failure is told in the view and tried again with the next decision.
     pub(super) async fn start(settings: ProxySettings, first: Arc<Decision>) -> Self {
         let (decisions, receiver) = watch::channel(first);
