@@ -1,21 +1,33 @@
 //! The agent of a DFaaS node. In reading order:
 //!
 //! * [`name`]: the validated names everything is keyed by (node, function, host)
-//! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`config`]: what the agent is told
+//! * [`decision`]: what a strategy returns, and both data planes obey
+//! * [`strategy`]: pure functions from what is known to a decision
+//! * [`peers`], [`rates`]: what is known
 //! * [`kernel`]: the kernel data plane
-//! * [`platform`]: the FaaS platform that runs the functions of this node
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
+//! * [`platform`]: the FaaS platform that runs the functions of this node
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
+//! * [`agent`]: the loop that joins them
+//! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod decision;
+pub mod http;
 pub mod kernel;
+pub mod logging;
+pub mod metrics;
 pub mod name;
 pub mod p2p;
+pub mod peers;
 pub mod platform;
 pub mod proxy;
+pub mod rates;
 pub mod status;
 pub mod strategy;

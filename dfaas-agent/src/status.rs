@@ -2,6 +2,8 @@
 //!
 //! Rates are calls per second over the agent's rate window; totals count since the maps were made.
 
+mod show;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use dfaas_agent::kernel::{
-    load::{self, KernelSettings, Loaded},
+    load::{self, KernelSettings},
     mode::{Mode, XdpPlace},
     object,
     pins::Pins,
@@ -35,7 +35,7 @@ struct Node {
     tables: Tables,
     haproxy: Option<Child>,
     pins: Pins,
-    _loaded: Loaded,
+    _ebpf: aya::Ebpf,
 }
 
 impl Drop for Node {
@@ -140,7 +140,8 @@ impl Bed {
         {
             tables.set_answer(index, &Answer::new(text(status, "saturated\n").as_bytes()).context("too long")?)?;
         }
-        Ok(Node { tables, haproxy, pins, _loaded: loaded })
+        host.namespace.enter(|| load::attach(&mut ebpf, &settings, Mode::Handoff, Some(place)))??;
+        Ok(Node { tables, haproxy, pins, _ebpf: ebpf })
     }
 
     fn route(&mut self, node: usize, name: &str, function: u32, change: impl FnOnce(&mut Route)) -> Result<()> {

@@ -40,15 +40,6 @@ pub struct KernelSettings {
     pub pins: Pins,
 }
 
-/// What was loaded, and how.
-pub struct Loaded {
-    pub ebpf: Ebpf,
-    pub mode: Mode,
-    pub xdp: Option<XdpPlace>,
-    /// Programs that are not attached must not be dropped before the maps are pinned.
-    pub took_over: bool,
-}
-
 impl KernelSettings {
     fn settings(&self, btf: &KernelBtf) -> Result<Settings> {
         let (network, prefix) = self.aliases;
@@ -118,21 +109,23 @@ pub fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
     }
 }
 
-/// Loads and attaches for the mode, driver first.
-pub fn attach(image: &[u8], settings: &KernelSettings, mode: Mode, want: Option<XdpPlace>) -> Result<Loaded> {
-    let took_over = settings.pins.exists(maps::ROUTES);
-    let mut ebpf = load(image, settings, mode)?;
-    let xdp = match mode {
+/// Attaches what [`load`] has loaded for the mode; the driver first, unless a place is asked for.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    settings: &KernelSettings,
+    mode: Mode,
+    want: Option<XdpPlace>,
+) -> Result<Option<XdpPlace>> {
+    Ok(match mode {
         Mode::Off => None,
-        Mode::Observe => Some(attach_xdp(&mut ebpf, "dfaas_observe", settings, want)?),
+        Mode::Observe => Some(attach_xdp(ebpf, "dfaas_observe", settings, want)?),
         Mode::Handoff => {
             // TC first: connections that XDP decides need it.
-            attach_tc(&mut ebpf, "dfaas_tc_in", TcAttachType::Ingress, pins::TC_IN, settings)?;
-            attach_tc(&mut ebpf, "dfaas_tc_out", TcAttachType::Egress, pins::TC_OUT, settings)?;
-            Some(attach_xdp(&mut ebpf, "dfaas_xdp", settings, want)?)
+            attach_tc(ebpf, "dfaas_tc_in", TcAttachType::Ingress, pins::TC_IN, settings)?;
+            attach_tc(ebpf, "dfaas_tc_out", TcAttachType::Egress, pins::TC_OUT, settings)?;
+            Some(attach_xdp(ebpf, "dfaas_xdp", settings, want)?)
         }
-    };
-    Ok(Loaded { ebpf, mode, xdp, took_over })
+    })
 }
 
 /// Opens a pinned map; `None` if there is no such pin.

@@ -1,6 +1,6 @@
 //! Typed handles of the maps: the only place that knows their names and shapes.
 
-use std::{net::IpAddr, os::fd::AsFd};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -205,7 +205,7 @@ impl Tables {
     }
 }
 
-/// The ring buffer of events, to be polled for readability.
+/// The ring buffer of events. They are rare: whoever is interested looks from time to time.
 pub struct Events(RingBuf<MapData>);
 
 impl Events {
@@ -218,18 +218,6 @@ impl Events {
         let item = self.0.next()?;
         let bytes: &[u8] = &item;
         read_event(bytes)
-    }
-}
-
-impl AsFd for Events {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl std::os::fd::AsRawFd for Events {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0.as_raw_fd()
     }
 }
 

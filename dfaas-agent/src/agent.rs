@@ -1,0 +1,288 @@
+//! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
+
+mod kernel_plane;
+mod platform_task;
+mod proxy_task;
+mod report;
+mod setup;
+mod speak;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+
+use self::{kernel_plane::KernelPlane, platform_task::PlatformView, proxy_task::ProxyTask, speak::Spoken};
+use crate::{
+    config::Config,
+    decision::{Decision, PeerEndpoint},
+    name::NodeId,
+    p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL, message::Message},
+    peers::{Peers, Standing},
+    platform::Platform,
+    rates::{Rates, Sample},
+    status::{Outcomes, Status},
+    strategy::{LocalFunction, Snapshot},
+};
+
+pub use self::report::Iterations;
+
+/// How often counters are read and the decision is looked at again.
+const TICK: Duration = Duration::from_millis(250);
+/// How often the slow chores run.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// Everything a running agent owns.
+pub struct Agent {
+    config: Config,
+    node: NodeId,
+    started: Instant,
+    overlay: OverlayHandle,
+    events: mpsc::Receiver<OverlayEvent>,
+    platform: Arc<dyn Platform>,
+    functions: watch::Receiver<PlatformView>,
+    kernel: KernelPlane,
+    proxy: ProxyTask,
+    peers: Peers,
+    rates: Rates,
+    decision: Arc<Decision>,
+    spoken: Spoken,
+    status: watch::Sender<Arc<Status>>,
+    iterations: Arc<report::Iterations>,
+    /// A former agent's tables stay as they are until its peers are back, or this time is over.
+    hold_until: Option<Instant>,
+    kernel_error: Option<String>,
+    next_housekeeping: Instant,
+}
+
+/// Runs until `stop` says so.
+pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
+    let (mut agent, server) = setup::start(config).await?;
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stop.recv() => break,
+            event = agent.events.recv() => match event {
+                Some(event) => agent.hear(event).await,
+                None => anyhow::bail!("the overlay has ended"),
+            },
+            changed = agent.functions.changed() => {
+                if changed.is_err() {
+                    anyhow::bail!("the platform task has ended");
+                }
+            }
+            _ = tick.tick() => {
+                agent.measure();
+                agent.tell_events();
+            }
+        }
+        agent.step().await;
+    }
+    server.abort();
+    agent.leave().await
+}
+
+impl Agent {
+    /// Takes note of what happened on the overlay.
+    async fn hear(&mut self, event: OverlayEvent) {
+        let now = Instant::now();
+        match event {
+            OverlayEvent::Connected { peer, remote } => {
+                tracing::info!(%peer, %remote, "peer connected");
+                self.peers.connected(peer, remote);
+            }
+            OverlayEvent::Disconnected { peer } => {
+                tracing::info!(%peer, "peer disconnected");
+                self.peers.disconnected(&peer);
+            }
+            OverlayEvent::Identified { peer, protocols, .. } => {
+                self.peers.identified(&peer, protocols.iter().any(|p| p == PROTOCOL));
+            }
+            OverlayEvent::Broadcast { from, message: Message::Recalc(info) } => {
+                self.peers.broadcast(from, info, now);
+            }
+            OverlayEvent::State { from, state } => {
+                if state.leaving {
+                    tracing::info!(peer = %from, "peer leaves");
+                }
+                self.peers.state(from.clone(), state, now);
+                self.admit(&from).await;
+            }
+            OverlayEvent::BadMessage { from, reason } => tracing::debug!(%from, %reason, "bad message"),
+            OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
+            OverlayEvent::Broadcast { .. } | OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
+        }
+    }
+
+    /// Gives a peer that can take hand-offs its number and alias.
+    async fn admit(&mut self, node: &NodeId) {
+        let Some(active) = self.kernel.handoff_mut() else { return };
+        let Some(peer) = self.peers.get(node) else { return };
+        let Some(handoff) = peer.handoff() else { return };
+        if active.sync.peer_number(node).is_some() {
+            return;
+        }
+        // The tunnel end must be where the authenticated connection comes from: nobody speaks for another's address.
+        if !peer.remotes.contains(&handoff.tunnel.into()) {
+            tracing::debug!(peer = %node, tunnel = %handoff.tunnel, "tunnel address is not the peer's own");
+            return;
+        }
+        match active.admit(node, handoff.tunnel).await {
+            Ok(Some(alias)) => tracing::info!(peer = %node, tunnel = %handoff.tunnel, %alias, "peer takes hand-offs"),
+            Ok(None) => tracing::warn!(peer = %node, "no number left for this peer: HAProxy forwards to it"),
+            Err(e) => tracing::warn!(peer = %node, "cannot admit the peer: {e:#}"),
+        }
+    }
+
+    /// Reads the counters.
+    fn measure(&mut self) {
+        let samples = self.samples();
+        self.rates.record(Instant::now(), samples);
+    }
+
+    fn samples(&self) -> BTreeMap<crate::name::FunctionName, Sample> {
+        let view = self.proxy.view.borrow();
+        let empty = crate::proxy::FunctionSample::default();
+        let mut samples = BTreeMap::new();
+        for name in self.decision.functions.keys() {
+            let kernel = self.kernel.function_counters(name);
+            let proxy = view.sample.functions.get(name).unwrap_or(&empty);
+            let from_peers: u64 =
+                proxy.from_peers.values().map(|p| (p.forwarded + p.handed_off).saturating_sub(p.refused)).sum();
+            let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
+            let totals = Outcomes {
+                offered: kernel.seen + proxy.placed_kept + proxy.service,
+                local: proxy.served_local.saturating_sub(from_peers),
+                forwarded: kernel.forwarded + proxy.forwarded.values().sum::<u64>(),
+                rejected: kernel.refused + kernel.unavailable + proxy.refused,
+                received: from_peers,
+            };
+            let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
+            samples.insert(name.clone(), Sample { totals, kept });
+        }
+        samples
+    }
+
+    /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.
+    async fn step(&mut self) {
+        let now = Instant::now();
+        if self.still_holding(now) {
+            self.speak(now);
+            return;
+        }
+        let started = Instant::now();
+        self.decide(now);
+        self.feed_kernel(now).await;
+        self.iterations.done(started.elapsed());
+        self.speak(now);
+        self.status.send_replace(Arc::new(self.report(now)));
+    }
+
+    /// A new agent knows no peer yet. Writing tables without them would refuse calls that the old tables forward.
+    fn still_holding(&mut self, now: Instant) -> bool {
+        let Some(until) = self.hold_until else { return false };
+        let waiting = self.kernel.handoff().is_some_and(|active| active.sync.inherited_peers() > 0);
+        if waiting && now < until {
+            return true;
+        }
+        self.hold_until = None;
+        if let Some(active) = self.kernel.handoff_mut() {
+            match active.sync.forget_inherited() {
+                Ok(0) => {}
+                Ok(n) => tracing::info!("{n} peers of the former agent have not come back"),
+                Err(e) => tracing::warn!("cannot forget peers: {e:#}"),
+            }
+        }
+        false
+    }
+
+    fn snapshot(&self, now: Instant) -> Snapshot {
+        let functions = self.functions.borrow().functions.clone();
+        let local = functions.into_iter().map(|(name, f)| {
+            let rate = self.rates.rate(&name).outcomes.offered;
+            (name, LocalFunction { max_rate: f.max_rate.map(f64::from), rate, timeout: f.timeout })
+        });
+        Snapshot { functions: local.collect(), peers: self.peers.views(now) }
+    }
+
+    fn decide(&mut self, now: Instant) {
+        let functions = self.config.strategy.strategy.decide(&self.snapshot(now));
+        let peers = self.endpoints(now);
+        if functions == self.decision.functions && peers == self.decision.peers {
+            return;
+        }
+        let decision = Decision { version: self.decision.version + 1, functions, peers };
+        self.decision = Arc::new(decision);
+        self.proxy.apply(self.decision.clone());
+    }
+
+    /// Peers as HAProxy needs them. A silent one stays known: connections it handed to us live on.
+    fn endpoints(&self, now: Instant) -> BTreeMap<NodeId, PeerEndpoint> {
+        let mut endpoints = BTreeMap::new();
+        for (node, peer) in self.peers.iter() {
+            if peer.standing(now, self.config.overlay.peer_timeout) == Standing::Known {
+                continue;
+            }
+            let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };
+            let alias = self
+                .kernel
+                .handoff()
+                .and_then(|active| active.sync.peer_number(node).map(|number| active.sync.alias(number).into()));
+            let addresses = peer.addresses().into_iter().collect();
+            endpoints.insert(node.clone(), PeerEndpoint { proxy_host, proxy_port, addresses, alias });
+        }
+        endpoints
+    }
+
+    async fn feed_kernel(&mut self, now: Instant) {
+        if let Err(e) = self.try_feed_kernel(now).await {
+            let error = format!("{e:#}");
+            if self.kernel_error.as_ref() != Some(&error) {
+                tracing::error!("kernel tables: {error}");
+                self.kernel_error = Some(error);
+            }
+        } else {
+            self.kernel_error = None;
+        }
+    }
+
+    async fn try_feed_kernel(&mut self, now: Instant) -> Result<()> {
+        let kept = self.decision.functions.keys().map(|name| (name.clone(), self.rates.rate(name).kept)).collect();
+        let Some(active) = self.kernel.active.as_mut() else { return Ok(()) };
+        active.write_peers(&self.peers, now).await?;
+        let written = active.write_routes(&self.decision, &kept)?;
+        if written > 0 {
+            tracing::debug!(version = self.decision.version, written, "kernel obeys");
+        }
+        if now >= self.next_housekeeping {
+            self.next_housekeeping = now + HOUSEKEEPING;
+            active.housekeeping(&self.peers, now)?;
+            for node in self.peers.forget(now) {
+                active.sync.remove_peer(&node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says good-bye. The kernel path and HAProxy stay, unless they are to go.
+    async fn leave(mut self) -> Result<()> {
+        self.say_goodbye();
+        self.overlay.shutdown().await;
+        let detach = self.config.detach_on_exit;
+        if detach && let Some(active) = &mut self.kernel.active {
+            active.detach().await?;
+            tracing::info!("kernel path detached");
+        }
+        self.proxy.end(detach).await;
+        self.platform.stop().await;
+        Ok(())
+    }
+}

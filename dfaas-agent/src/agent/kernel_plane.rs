@@ -1,0 +1,265 @@
+//! The kernel path as the agent runs it: brought up for the best mode that works, fed with decisions and peers.
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::Ebpf;
+use dfaas_common::{
+    counters::FunctionCounters,
+    event::Event,
+    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer},
+    verdict::Verdict,
+};
+
+use crate::{
+    config::Config,
+    decision::Decision,
+    kernel::{
+        btf::KernelBtf,
+        clock::monotonic_ns,
+        load::{self, KernelSettings},
+        mode::{Mode, XdpPlace, obstacles},
+        network::Network,
+        object,
+        pins::Pins,
+        secrets::rotate_cookie_key,
+        sync::{PeerFacts, Sync},
+        tables::{Events, Tables},
+    },
+    name::{FunctionName, NodeId},
+    peers::Peers,
+};
+
+/// How long a tunnel key is used.
+const SEAL_LIFETIME: Duration = Duration::from_secs(600);
+/// A live forwarded connection that is idle for longer is forgotten.
+const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Events taken at a time.
+const MAX_EVENTS: usize = 64;
+
+/// What is running.
+pub(super) struct KernelPlane {
+    pub(super) mode: Mode,
+    pub(super) xdp: Option<XdpPlace>,
+    /// Why the mode is not a better one.
+    pub(super) why: Vec<String>,
+    pub(super) active: Option<Active>,
+}
+
+/// The maps and programs of a mode other than `off`.
+pub(super) struct Active {
+    /// Keeps the programs' file descriptors; attachments and maps are pinned.
+    ebpf: Ebpf,
+    pub(super) sync: Sync,
+    events: Events,
+    network: Network,
+    settings: KernelSettings,
+    grant_lifetime: Duration,
+    seals_drawn: Instant,
+}
+
+pub(super) fn settings(config: &Config) -> KernelSettings {
+    KernelSettings {
+        interface: config.kernel.interface.clone(),
+        service: config.node.service,
+        tunnel: config.kernel.tunnel,
+        placed: config.kernel.placed,
+        handoff: config.kernel.handoff,
+        aliases: config.kernel.aliases,
+        pins: Pins::new(&config.kernel.pin_dir),
+    }
+}
+
+impl KernelPlane {
+    /// Loads for the wanted mode, or the best that works; attaches nothing yet. A mode that was asked for by name and
+    /// does not work is an error.
+    pub(super) fn load(config: &Config) -> Result<Self> {
+        let mut why = Vec::new();
+        let modes: &[Mode] = match config.kernel.mode {
+            None => &[Mode::Handoff, Mode::Observe],
+            Some(Mode::Handoff) => &[Mode::Handoff],
+            Some(Mode::Observe) => &[Mode::Observe],
+            Some(Mode::Off) => &[],
+        };
+        for mode in modes {
+            match Active::load(config, *mode) {
+                Ok(active) => return Ok(Self { mode: *mode, xdp: None, why, active: Some(active) }),
+                Err(e) => why.push(format!("{mode}: {e:#}")),
+            }
+        }
+        if let Some(wanted) = config.kernel.mode
+            && wanted != Mode::Off
+        {
+            bail!("mode {wanted} does not work here: {}", why.join("; "));
+        }
+        Ok(Self { mode: Mode::Off, xdp: None, why, active: None })
+    }
+
+    /// Attaches what is loaded. Falls back as [`KernelPlane::load`] does.
+    pub(super) fn attach(&mut self, config: &Config) -> Result<()> {
+        let Some(active) = &mut self.active else { return Ok(()) };
+        match load::attach(&mut active.ebpf, &active.settings, self.mode, config.kernel.xdp) {
+            Ok(place) => {
+                self.xdp = place;
+                Ok(())
+            }
+            Err(e) if config.kernel.mode.is_some() => Err(e),
+            Err(e) => {
+                self.why.push(format!("{}: {e:#}", self.mode));
+                active.settings.pins.remove_all()?;
+                self.active = None;
+                self.mode = Mode::Off;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl KernelPlane {
+    pub(super) fn off() -> Self {
+        Self { mode: Mode::Off, xdp: None, why: Vec::new(), active: None }
+    }
+
+    /// The maps, if connections can be handed off.
+    pub(super) fn handoff(&self) -> Option<&Active> {
+        self.active.as_ref().filter(|_| self.mode == Mode::Handoff)
+    }
+
+    pub(super) fn handoff_mut(&mut self) -> Option<&mut Active> {
+        self.active.as_mut().filter(|_| self.mode == Mode::Handoff)
+    }
+
+    /// What the kernel has counted of a function. In mode `observe` it sees calls that HAProxy sees too: those are not
+    /// counted twice.
+    pub(super) fn function_counters(&self, name: &FunctionName) -> FunctionCounters {
+        let counters = self.handoff().and_then(|active| {
+            let number = active.sync.function_number(name)?;
+            active.sync.tables().function_counters(number).ok()
+        });
+        counters.unwrap_or_default()
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<(Verdict, u64)> {
+        self.active.as_ref().and_then(|active| active.sync.tables().verdicts().ok()).unwrap_or_default()
+    }
+
+    /// Live forwarded connections.
+    pub(super) fn flows(&self) -> u64 {
+        self.handoff().map_or(0, |active| active.sync.tables().forwarded().count() as u64)
+    }
+
+    pub(super) fn function_name(&self, number: u32) -> Option<&FunctionName> {
+        self.active.as_ref()?.sync.function_name(number)
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let Some(active) = &mut self.active else { return Vec::new() };
+        std::iter::from_fn(|| active.events.next()).take(MAX_EVENTS).collect()
+    }
+}
+
+impl Active {
+    fn load(config: &Config, mode: Mode) -> Result<Self> {
+        let settings = settings(config);
+        nix::net::if_::if_nametoindex(settings.interface.as_str())
+            .with_context(|| format!("there is no interface {}", settings.interface))?;
+        if mode == Mode::Handoff {
+            let obstacles = obstacles(&KernelBtf::running()?);
+            if !obstacles.is_empty() {
+                bail!("{}", obstacles.join(", "));
+            }
+        }
+        let ebpf = load::load(object::embedded()?, &settings, mode)?;
+        let mut tables = Tables::open(&settings.pins)?.context("the maps are not pinned")?;
+        rotate_cookie_key(&mut tables)?;
+        for (index, text) in [(ANSWER_BUSY, BUSY), (ANSWER_UNAVAILABLE, UNAVAILABLE)] {
+            tables.set_answer(index, &answer(text)?)?;
+        }
+        let sync = Sync::new(tables, settings.aliases, config.strategy.burst);
+        let events = Events::open(&settings.pins)?;
+        Ok(Self {
+            ebpf,
+            sync,
+            events,
+            network: Network::connect()?,
+            settings,
+            grant_lifetime: config.strategy.grant_lifetime,
+            seals_drawn: Instant::now(),
+        })
+    }
+
+    /// Number and alias of a peer; the alias is on `lo` when this returns.
+    pub(super) async fn admit(&mut self, node: &NodeId, tunnel: Ipv4Addr) -> Result<Option<Ipv4Addr>> {
+        let Some((_, alias)) = self.sync.admit_peer(node, tunnel) else { return Ok(None) };
+        self.network.add_alias(alias).await?;
+        Ok(Some(alias))
+    }
+
+    /// Writes what is known of all peers that take hand-offs.
+    pub(super) async fn write_peers(&mut self, peers: &Peers, now: Instant) -> Result<()> {
+        let expires_ns = monotonic_ns()? + self.grant_lifetime.as_nanos() as u64;
+        let known: Vec<_> = peers.iter().filter_map(|(id, peer)| Some((id.clone(), peer.handoff()?))).collect();
+        for (node, handoff) in known {
+            if self.sync.peer_number(&node).is_none() {
+                continue;
+            }
+            let Some(next_hop) = self.network.next_hop(handoff.tunnel).await? else {
+                tracing::debug!(%node, tunnel = %handoff.tunnel, "no link-layer address yet");
+                continue;
+            };
+            let facts = PeerFacts {
+                tunnel: handoff.tunnel,
+                service: handoff.service,
+                next_hop,
+                send: handoff.seal,
+                state: peers.standing(&node, now).kernel_state(),
+                expires_ns,
+            };
+            self.sync.write_peer(&node, &facts)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
+        self.sync.write_routes(decision, kept)
+    }
+
+    /// What must be done from time to time.
+    pub(super) fn housekeeping(&mut self, peers: &Peers, now: Instant) -> Result<()> {
+        rotate_cookie_key(self.sync.tables_mut())?;
+        if now.duration_since(self.seals_drawn) > SEAL_LIFETIME {
+            self.seals_drawn = now;
+            peers.iter().for_each(|(node, _)| self.sync.rotate_seal(node));
+        }
+        let before = monotonic_ns()?.saturating_sub(IDLE_LIMIT.as_nanos() as u64);
+        let swept = self.sync.tables_mut().sweep(before)?;
+        if swept > 0 {
+            tracing::info!("{swept} forwarded connections were idle for {IDLE_LIMIT:?} and are forgotten");
+        }
+        Ok(())
+    }
+
+    /// Takes the kernel path away.
+    pub(super) async fn detach(&mut self) -> Result<()> {
+        self.settings.pins.remove_all()?;
+        self.network.remove_aliases(self.settings.aliases).await?;
+        Ok(())
+    }
+}
+
+const BUSY: (&str, &str) = ("429 Too Many Requests", "{\"error\":\"node saturated\"}\n");
+const UNAVAILABLE: (&str, &str) = ("503 Service Unavailable", "{\"error\":\"no server\"}\n");
+
+fn answer((status, body): (&str, &str)) -> Result<Answer> {
+    let length = body.len();
+    let text = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nRetry-After: 1\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
+    Answer::new(text.as_bytes()).context("an answer is too long")
+}

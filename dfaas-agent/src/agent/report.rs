@@ -1,0 +1,161 @@
+//! The agent's status, and its events in the log.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use dfaas_common::verdict::Verdict;
+use prometheus::{Gauge, IntCounter};
+
+use super::Agent;
+use crate::{
+    config::{PlatformKind, ProxyKind},
+    kernel::mode::Mode,
+    name::NodeId,
+    status::{Component, FunctionStatus, KernelStatus, PeerStatus, Status},
+};
+
+/// The two metrics of the original.
+pub struct Iterations {
+    pub count: IntCounter,
+    pub duration_seconds: Gauge,
+}
+
+impl Iterations {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self {
+            count: IntCounter::new("dfaas_agent_strategy_iterations", "Iterations of the strategy since the start")?,
+            duration_seconds: Gauge::new(
+                "dfaas_agent_strategy_iteration_duration_seconds",
+                "Duration of the last iteration of the strategy",
+            )?,
+        })
+    }
+
+    pub(super) fn done(&self, duration: Duration) {
+        self.count.inc();
+        self.duration_seconds.set(duration.as_secs_f64());
+    }
+}
+
+/// Before anything is known.
+pub(super) fn nothing(node: &NodeId) -> Status {
+    let component = || Component { kind: String::new(), healthy: false, detail: "starting".into() };
+    Status {
+        node: node.clone(),
+        host: String::new(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime_s: 0,
+        strategy: String::new(),
+        decision: 0,
+        kernel: KernelStatus {
+            mode: Mode::Off,
+            interface: String::new(),
+            xdp: String::new(),
+            why: Vec::new(),
+            flows: 0,
+            verdicts: BTreeMap::new(),
+        },
+        proxy: component(),
+        platform: component(),
+        peers: Vec::new(),
+        functions: BTreeMap::new(),
+    }
+}
+
+impl Agent {
+    pub(super) fn report(&self, now: Instant) -> Status {
+        Status {
+            node: self.node.clone(),
+            host: self.config.node.host.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: now.duration_since(self.started).as_secs(),
+            strategy: self.config.strategy.strategy.name().into(),
+            decision: self.decision.version,
+            kernel: self.kernel_status(),
+            proxy: self.proxy_status(),
+            platform: self.platform_status(),
+            peers: self.peer_statuses(now),
+            functions: self.decision.functions.keys().map(|name| (name.clone(), self.function_status(name))).collect(),
+        }
+    }
+
+    fn kernel_status(&self) -> KernelStatus {
+        let verdicts = self.kernel.verdicts().into_iter().filter(|(_, n)| *n > 0);
+        let mut why = self.kernel.why.clone();
+        why.extend(self.kernel_error.iter().cloned());
+        KernelStatus {
+            mode: self.kernel.mode,
+            interface: self.config.kernel.interface.clone(),
+            xdp: self.kernel.xdp.map(|place| place.to_string()).unwrap_or_default(),
+            why,
+            flows: self.kernel.flows(),
+            verdicts: verdicts.map(|(verdict, n)| (verdict.name().to_owned(), n)).collect(),
+        }
+    }
+
+    fn proxy_status(&self) -> Component {
+        let view = self.proxy.view.borrow();
+        let kind = match self.config.proxy.kind {
+            ProxyKind::Managed => "managed haproxy",
+            ProxyKind::External => "external haproxy",
+        };
+        let detail =
+            view.error.clone().unwrap_or_else(|| format!("process {}, restarted {} times", view.pid, view.restarts));
+        Component { kind: kind.into(), healthy: view.error.is_none(), detail }
+    }
+
+    fn platform_status(&self) -> Component {
+        let view = self.functions.borrow();
+        let kind = match self.config.platform.kind {
+            PlatformKind::OpenFaas => "openfaas",
+            PlatformKind::Embedded => "embedded",
+        };
+        let detail = view.error.clone().unwrap_or_else(|| format!("{} functions", view.functions.len()));
+        Component { kind: kind.into(), healthy: view.error.is_none() && view.known, detail }
+    }
+
+    fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
+        let status = |(node, peer): (&NodeId, &crate::peers::Peer)| PeerStatus {
+            node: node.clone(),
+            host: peer.proxy.as_ref().map(|(host, _)| host.to_string()).unwrap_or_default(),
+            direct: peer.direct,
+            state: peer.standing(now, self.config.overlay.peer_timeout).name().into(),
+            age_ms: peer.age(now).as_millis() as u64,
+            mode: peer.state.as_ref().map(|(s, _)| format!("{:?}", s.mode).to_lowercase()).unwrap_or_default(),
+            tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
+            number: self.kernel.handoff().and_then(|active| active.sync.peer_number(node)),
+        };
+        self.peers.iter().map(status).collect()
+    }
+
+    fn function_status(&self, name: &crate::name::FunctionName) -> FunctionStatus {
+        let table = &self.decision.functions[name];
+        FunctionStatus {
+            deployed: table.deployed,
+            limit: table.local_limit,
+            rates: self.rates.rate(name).outcomes,
+            totals: self.rates.totals(name),
+            weights: table.weights.peers.clone(),
+            limits_in: table.limits_in.clone(),
+            limits_out: table.limits_out.clone(),
+        }
+    }
+
+    /// Logs what the programs found worth a look.
+    pub(super) fn tell_events(&mut self) {
+        for event in self.kernel.take_events() {
+            let verdict = Verdict::from_number(event.verdict);
+            let function = self.kernel.function_name(event.function).map(ToString::to_string).unwrap_or_default();
+            let source: std::net::IpAddr = event.source.into();
+            match verdict {
+                Some(Verdict::FirstToPeer | Verdict::FirstRefused) => {
+                    tracing::info!(%function, %source, "{}", verdict.map_or("", Verdict::text));
+                }
+                _ => tracing::warn!(%function, %source, "{}", verdict.map_or("unknown event", Verdict::text)),
+            }
+        }
+    }
+}

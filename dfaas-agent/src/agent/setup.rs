@@ -1,0 +1,172 @@
+//! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{Agent, kernel_plane::KernelPlane, platform_task, proxy_task::ProxyTask, report, speak::Spoken};
+use crate::{
+    config::{Config, PlatformKind, ProxyKind},
+    decision::Decision,
+    http,
+    kernel::mode::Mode,
+    p2p::{self, OverlaySettings, identity::Identity},
+    peers::Peers,
+    platform::{self, Credentials, Password, Platform, embedded::Embedded, openfaas::OpenFaas},
+    proxy::{External, Instance, ProxySettings},
+    rates::Rates,
+};
+
+/// Heartbeats that a former agent's peers have to come back.
+const HOLD_HEARTBEATS: u32 = 5;
+
+pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
+    for directory in [&config.state_dir, &config.run_dir] {
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let identity = Identity::load_or_create(&config.overlay.private_key_file)?;
+    let node = identity.node_id.clone();
+    tracing::info!(%node, host = %config.node.host, strategy = %config.strategy.strategy, "node");
+    let platform = start_platform(&config).await?;
+    let functions = platform_task::start(platform.clone(), config.platform.rate_limits.clone()).await;
+    let settings = OverlaySettings {
+        listen: config.overlay.listen.clone(),
+        bootstrap: config.overlay.bootstrap.clone(),
+        topic: config.overlay.topic.clone(),
+        ..OverlaySettings::new(identity.keypair)
+    };
+    let (overlay, events) = p2p::start(settings)?;
+    let mut kernel = KernelPlane::load(&config)?;
+    let now = Instant::now();
+    let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
+    let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
+    let mut agent = Agent {
+        started: now,
+        events,
+        overlay,
+        platform,
+        functions,
+        // Replaced below, once there is a decision to start it with.
+        proxy: ProxyTask::none(),
+        peers: Peers::new(node.clone(), config.overlay.peer_timeout),
+        rates: Rates::new(config.strategy.rate_window),
+        decision: Arc::new(Decision::default()),
+        spoken: Spoken::new(),
+        status: watch::channel(Arc::new(report::nothing(&node))).0,
+        iterations: Arc::new(report::Iterations::new()?),
+        hold_until: (inherited > 0).then(|| now + config.overlay.heartbeat * HOLD_HEARTBEATS),
+        kernel_error: None,
+        next_housekeeping: now + Duration::from_secs(10),
+        kernel: KernelPlane::off(),
+        node,
+        config,
+    };
+    agent.kernel = std::mem::replace(&mut kernel, KernelPlane::off());
+    if inherited > 0 {
+        tracing::info!("taking over from a former agent: waiting for its {inherited} peers");
+        agent.wait_for_inherited().await;
+    }
+    agent.decide(now);
+    agent.proxy = ProxyTask::start(proxy_settings, agent.decision.clone()).await;
+    agent.feed_kernel(now).await;
+    agent.kernel.attach(&agent.config)?;
+    agent.tell_mode();
+    agent.status.send_replace(Arc::new(agent.report(now)));
+    let server = http::serve(agent.config.http_address, agent.status.subscribe(), agent.iterations.clone()).await?;
+    Ok((agent, server))
+}
+
+async fn start_platform(config: &Config) -> Result<Arc<dyn Platform>> {
+    let p = &config.platform;
+    let password = match (&p.password_file, &p.password) {
+        (Some(file), _) => Some(Password::File(file.clone())),
+        (None, Some(text)) => Some(Password::Text(text.clone())),
+        (None, None) => None,
+    };
+    let credentials = match (&p.user, password) {
+        (Some(user), Some(password)) => Some(Credentials { user: user.clone(), password }),
+        _ => None,
+    };
+    Ok(match p.kind {
+        PlatformKind::OpenFaas => Arc::new(OpenFaas::new(platform::openfaas::Settings {
+            host: p.gateway_host.clone(),
+            port: p.gateway_port,
+            credentials,
+            timeout: Duration::from_secs(5),
+        })?),
+        PlatformKind::Embedded => Arc::new(
+            Embedded::start(platform::embedded::Settings {
+                address: p.embedded_address,
+                credentials,
+                state_file: Some(config.state_dir.join("functions.json")),
+                deploy_shipped: true,
+                max_rates: p.rate_limits.clone(),
+                ..platform::embedded::Settings::default()
+            })
+            .await?,
+        ),
+    })
+}
+
+fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Result<ProxySettings> {
+    let any = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
+    let (gateway_host, gateway_port) = match config.platform.kind {
+        PlatformKind::OpenFaas => (config.platform.gateway_host.clone(), config.platform.gateway_port),
+        PlatformKind::Embedded => {
+            let address = config.platform.embedded_address;
+            (address.ip().to_string().parse()?, address.port())
+        }
+    };
+    let placed = mode == Mode::Handoff;
+    let reload: Vec<String> = config.proxy.reload_command.split_whitespace().map(str::to_owned).collect();
+    Ok(ProxySettings {
+        node: node.clone(),
+        host: config.node.host.clone(),
+        service: vec![any(config.node.service.port()), any(config.node.peer_port)],
+        placed: placed.then_some(config.kernel.placed.into()),
+        handoff: placed.then_some(config.kernel.handoff.into()),
+        sticky: config.proxy.sticky,
+        gateway_host,
+        gateway_port,
+        exporter: None,
+        run_dir: config.run_dir.join("haproxy"),
+        program: config.proxy.binary.clone(),
+        user: None,
+        instance: match config.proxy.kind {
+            ProxyKind::Managed => Instance::Managed,
+            ProxyKind::External => Instance::External(External {
+                config: config.proxy.file.clone(),
+                reload,
+                runtime_socket: config.proxy.socket.clone(),
+            }),
+        },
+    })
+}
+
+impl Agent {
+    /// Until all peers of the former agent have spoken, or the time is over: nothing is written meanwhile.
+    async fn wait_for_inherited(&mut self) {
+        while self.still_holding(Instant::now()) {
+            let now = Instant::now();
+            self.speak(now);
+            if let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(50), self.events.recv()).await {
+                self.hear(event).await;
+            }
+        }
+    }
+
+    fn tell_mode(&self) {
+        let xdp = self.kernel.xdp.map(|place| format!(", XDP {place}")).unwrap_or_default();
+        let interface = &self.config.kernel.interface;
+        let mode = self.kernel.mode;
+        if self.kernel.why.is_empty() {
+            tracing::info!("mode {mode} on {interface}{xdp}");
+        } else {
+            tracing::warn!("mode {mode} on {interface}{xdp}, because {}", self.kernel.why.join("; "));
+        }
+    }
+}

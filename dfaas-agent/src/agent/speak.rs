@@ -1,0 +1,169 @@
+//! What this node tells the others: a state to each of our own kind as soon as something changes, the original's
+//! broadcast once a period.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::Agent;
+use crate::{
+    kernel::mode::Mode,
+    name::{FunctionName, NodeId},
+    p2p::{
+        direct::{self, FunctionState, NodeState},
+        message::{Message, ProxyAddress, RecalcInfo},
+    },
+    peers::tunnel_key,
+};
+
+/// At most one state per peer in this time.
+const STATE_INTERVAL: Duration = Duration::from_millis(100);
+/// A rate that changed by less than this share is no news.
+const NEWS: f64 = 0.05;
+
+/// What has been said.
+pub(super) struct Spoken {
+    started_ms: u64,
+    sequence: u64,
+    states: BTreeMap<NodeId, (BTreeMap<FunctionName, FunctionState>, Instant)>,
+    /// Number of the period of the last broadcast, since 1970.
+    period: u128,
+}
+
+impl Spoken {
+    pub(super) fn new() -> Self {
+        let started_ms = since_1970().as_millis() as u64;
+        Self { started_ms, sequence: 0, states: BTreeMap::new(), period: 0 }
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+impl Agent {
+    pub(super) fn speak(&mut self, now: Instant) {
+        self.send_states(now);
+        // Aligned to the wall clock, as the original's (reference section 6.1.1).
+        let period = since_1970().as_millis() / self.config.strategy.period.as_millis().max(1);
+        if period != self.spoken.period {
+            self.spoken.period = period;
+            if let Err(e) = self.overlay.publish(&self.broadcast()) {
+                tracing::warn!("cannot broadcast: {e}");
+            }
+        }
+    }
+
+    pub(super) fn say_goodbye(&mut self) {
+        for peer in self.direct_peers() {
+            let state = NodeState { leaving: true, ..self.state_for(&peer) };
+            if let Err(e) = self.overlay.send_state(&peer, &state) {
+                tracing::debug!(%peer, "cannot say good-bye: {e}");
+            }
+        }
+    }
+
+    fn direct_peers(&self) -> Vec<NodeId> {
+        let direct = self.overlay.connected().into_iter().filter(|(_, peer)| peer.direct);
+        direct.map(|(node, _)| node).collect()
+    }
+
+    fn send_states(&mut self, now: Instant) {
+        let peers = self.direct_peers();
+        self.spoken.states.retain(|node, _| peers.contains(node));
+        for peer in peers {
+            let functions = self.function_states(&peer);
+            if let Some((said, when)) = self.spoken.states.get(&peer) {
+                let age = now.duration_since(*when);
+                let due = age >= self.config.overlay.heartbeat || is_news(said, &functions);
+                if age < STATE_INTERVAL || !due {
+                    continue;
+                }
+            }
+            let state = self.state_for(&peer);
+            match self.overlay.send_state(&peer, &state) {
+                Ok(()) => {
+                    self.spoken.states.insert(peer, (functions, now));
+                }
+                Err(e) => tracing::debug!(%peer, "cannot send the state: {e}"),
+            }
+        }
+    }
+
+    fn state_for(&mut self, peer: &NodeId) -> NodeState {
+        self.spoken.sequence += 1;
+        let handoff = self.kernel.mode == Mode::Handoff;
+        let seal = self.kernel.handoff_mut().and_then(|active| active.sync.receive_seal(peer));
+        NodeState {
+            version: direct::VERSION,
+            sequence: self.spoken.sequence,
+            started_ms: self.spoken.started_ms,
+            mode: match self.kernel.mode {
+                Mode::Handoff => direct::Mode::Handoff,
+                Mode::Observe => direct::Mode::Observe,
+                Mode::Off => direct::Mode::Off,
+            },
+            service: handoff.then_some(SocketAddr::V4(self.config.node.service)),
+            tunnel: handoff.then_some(IpAddr::V4(self.config.kernel.tunnel)),
+            receive_key: seal.map(|seal| tunnel_key(&seal)),
+            functions: self.function_states(peer),
+            draining: false,
+            leaving: false,
+        }
+    }
+
+    /// Functions deployed here, with what the peer may send.
+    fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
+        let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
+        let state = |(name, table): (&FunctionName, &crate::decision::FunctionTable)| {
+            let limit = table.limits_in.get(peer).copied().unwrap_or(0.0);
+            let rate = self.rates.rate(name).outcomes.offered;
+            (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
+        };
+        deployed.map(state).collect()
+    }
+
+    /// For original agents: our own functions for every connected peer, which they accept and which avoids their habit
+    /// of announcing each other's (reference section 12, B10).
+    fn broadcast(&self) -> Message {
+        let proxy = ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port };
+        let limits_for = |peer: &NodeId| {
+            let states = self.function_states(peer).into_iter();
+            states.map(|(name, state)| (name, state.limit.floor())).collect::<BTreeMap<_, _>>()
+        };
+        let limits = self.overlay.connected().into_keys().map(|peer| (peer.clone(), limits_for(&peer))).collect();
+        Message::Recalc(RecalcInfo { proxy, limits })
+    }
+}
+
+fn is_news(said: &BTreeMap<FunctionName, FunctionState>, now: &BTreeMap<FunctionName, FunctionState>) -> bool {
+    let differs = |a: f64, b: f64| (a - b).abs() > NEWS * a.max(b).max(1.0);
+    said.len() != now.len()
+        || now.iter().any(|(name, new)| {
+            said.get(name).is_none_or(|old| {
+                let excess = |f: &FunctionState| f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0));
+                differs(old.limit, new.limit) || differs(excess(old), excess(new)) || old.max_rate != new.max_rate
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::test_names::function;
+
+    fn states(limit: f64, rate: f64) -> BTreeMap<FunctionName, FunctionState> {
+        [(function("f"), FunctionState { limit, rate, max_rate: Some(10.0) })].into()
+    }
+
+    #[test]
+    fn only_what_a_peer_would_act_upon_is_news() {
+        assert!(!is_news(&states(20.0, 3.0), &states(20.0, 9.0)), "below the limit, the rate is nobody's business");
+        assert!(!is_news(&states(20.0, 50.0), &states(20.5, 51.0)));
+        assert!(is_news(&states(20.0, 3.0), &states(10.0, 3.0)));
+        assert!(is_news(&states(20.0, 9.0), &states(20.0, 30.0)));
+        assert!(is_news(&BTreeMap::new(), &states(1.0, 1.0)));
+    }
+}

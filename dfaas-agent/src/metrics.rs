@@ -1,0 +1,96 @@
+//! The status as Prometheus metrics. Labels are functions and peers of this node, which are bounded, and fixed words.
+
+use anyhow::Result;
+use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
+
+use crate::{
+    agent::Iterations,
+    status::{Outcomes, Status},
+};
+
+/// All metrics in Prometheus' text format.
+pub fn render(status: &Status, iterations: &Iterations) -> Result<String> {
+    let registry = Registry::new();
+    registry.register(Box::new(iterations.count.clone()))?;
+    registry.register(Box::new(iterations.duration_seconds.clone()))?;
+    node(&registry, status)?;
+    functions(&registry, status)?;
+    peers(&registry, status)?;
+    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+}
+
+fn add<T: Collector + Clone + 'static>(registry: &Registry, metric: T) -> Result<T> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn whole(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    add(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn real(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+    add(registry, GaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+fn node(registry: &Registry, status: &Status) -> Result<()> {
+    whole(registry, "dfaas_mode", "The kernel's part: 1 for the mode in force", &["mode", "xdp"])?
+        .with_label_values(&[status.kernel.mode.name(), &status.kernel.xdp])
+        .set(1);
+    whole(registry, "dfaas_decision_version", "Version of the decision in force", &[])?
+        .with_label_values::<&str>(&[])
+        .set(i64::from(status.decision));
+    whole(registry, "dfaas_forwarded_connections", "Live connections handed to peers", &[])?
+        .with_label_values::<&str>(&[])
+        .set(status.kernel.flows as i64);
+    let up = whole(registry, "dfaas_component_up", "1 if the component is well", &["component"])?;
+    for (name, component) in [("proxy", &status.proxy), ("platform", &status.platform)] {
+        up.with_label_values(&[name]).set(component.healthy.into());
+    }
+    let packets = whole(registry, "dfaas_packets", "Packets by verdict of the kernel path", &["verdict"])?;
+    for (verdict, n) in &status.kernel.verdicts {
+        packets.with_label_values(&[verdict.as_str()]).set(*n as i64);
+    }
+    Ok(())
+}
+
+fn outcomes<T: Copy>(o: &Outcomes<T>) -> [(&'static str, T); 5] {
+    [
+        ("offered", o.offered),
+        ("local", o.local),
+        ("forwarded", o.forwarded),
+        ("rejected", o.rejected),
+        ("received", o.received),
+    ]
+}
+
+fn functions(registry: &Registry, status: &Status) -> Result<()> {
+    let requests =
+        whole(registry, "dfaas_requests", "Calls by outcome since the maps were made", &["function", "outcome"])?;
+    let rates = real(registry, "dfaas_request_rate", "Calls per second by outcome", &["function", "outcome"])?;
+    let limit = real(registry, "dfaas_limit", "Calls per second this node may serve", &["function"])?;
+    let weights = whole(registry, "dfaas_weight", "Share of the excess, percent", &["function", "peer"])?;
+    let limit_in = real(registry, "dfaas_limit_in", "Calls per second accepted from a peer", &["function", "peer"])?;
+    let limit_out = real(registry, "dfaas_limit_out", "Calls per second a peer accepts", &["function", "peer"])?;
+    for (name, f) in &status.functions {
+        let name = name.as_str();
+        outcomes(&f.totals).iter().for_each(|(o, n)| requests.with_label_values(&[name, o]).set(*n as i64));
+        outcomes(&f.rates).iter().for_each(|(o, n)| rates.with_label_values(&[name, o]).set(*n));
+        if let Some(l) = f.limit {
+            limit.with_label_values(&[name]).set(l);
+        }
+        f.weights.iter().for_each(|(p, w)| weights.with_label_values(&[name, p.as_str()]).set(i64::from(*w)));
+        f.limits_in.iter().for_each(|(p, l)| limit_in.with_label_values(&[name, p.as_str()]).set(*l));
+        f.limits_out.iter().for_each(|(p, l)| limit_out.with_label_values(&[name, p.as_str()]).set(*l));
+    }
+    Ok(())
+}
+
+fn peers(registry: &Registry, status: &Status) -> Result<()> {
+    let state = whole(registry, "dfaas_peer", "1 for the state a peer is in", &["peer", "state"])?;
+    let age = real(registry, "dfaas_peer_age_seconds", "Time since the last word of a peer", &["peer"])?;
+    for peer in &status.peers {
+        state.with_label_values(&[peer.node.as_str(), &peer.state]).set(1);
+        age.with_label_values(&[peer.node.as_str()]).set(peer.age_ms as f64 / 1000.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! What is known of the other nodes. Pure: events and the clock are passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+    time::{Duration, Instant},
+};
+
+use dfaas_common::{
+    peer::{DEAD, DRAINING, Seal, UP},
+    siphash::Key,
+};
+
+use crate::{
+    name::{FunctionName, Host, NodeId},
+    p2p::{
+        direct::{Mode, NodeState, TunnelKey},
+        message::RecalcInfo,
+    },
+    strategy::{PeerFunction, PeerView},
+};
+
+/// An original agent broadcasts once a minute and is given up after 1.2 periods (reference section 4).
+const BROADCAST_LIFETIME: Duration = Duration::from_secs(75);
+/// A peer that is gone stays known so long: connections handed to it may live on.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// One other node.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    pub connected: bool,
+    pub remotes: BTreeSet<IpAddr>,
+    /// Speaks our direct protocol.
+    pub direct: bool,
+    /// Where its proxy takes calls.
+    pub proxy: Option<(Host, u16)>,
+    /// What an original agent grants us.
+    broadcast: Option<(BTreeMap<FunctionName, f64>, Instant)>,
+    pub state: Option<(NodeState, Instant)>,
+    /// Last sign of life.
+    heard: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Up,
+    Draining,
+    Silent,
+    /// Connected, nothing heard yet.
+    Known,
+}
+
+impl Standing {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::Silent => "silent",
+            Self::Known => "known",
+        }
+    }
+
+    /// As the kernel's tables have it.
+    pub const fn kernel_state(self) -> u32 {
+        match self {
+            Self::Up => UP,
+            Self::Draining | Self::Known => DRAINING,
+            Self::Silent => DEAD,
+        }
+    }
+}
+
+/// What the kernel path needs of a peer that can take hand-offs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Handoff {
+    pub tunnel: Ipv4Addr,
+    pub service: SocketAddrV4,
+    pub seal: Seal,
+}
+
+impl Peer {
+    pub fn standing(&self, now: Instant, timeout: Duration) -> Standing {
+        if let Some((state, heard)) = &self.state {
+            return if state.leaving || now.duration_since(*heard) > timeout {
+                Standing::Silent
+            } else if state.draining {
+                Standing::Draining
+            } else {
+                Standing::Up
+            };
+        }
+        match &self.broadcast {
+            Some((_, heard)) if now.duration_since(*heard) <= BROADCAST_LIFETIME => Standing::Up,
+            Some(_) => Standing::Silent,
+            None => Standing::Known,
+        }
+    }
+
+    pub fn age(&self, now: Instant) -> Duration {
+        self.heard.map_or(Duration::ZERO, |heard| now.duration_since(heard))
+    }
+
+    pub fn handoff(&self) -> Option<Handoff> {
+        let (state, _) = self.state.as_ref()?;
+        let (IpAddr::V4(tunnel), std::net::SocketAddr::V4(service)) = (state.tunnel?, state.service?) else {
+            return None;
+        };
+        (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal: seal(&state.receive_key?) })
+    }
+
+    /// Addresses its calls may come from.
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        let mut addresses = self.remotes.clone();
+        if let Some((host, _)) = &self.proxy {
+            addresses.extend(host.as_str().parse::<IpAddr>());
+        }
+        if let Some((state, _)) = &self.state {
+            addresses.extend(state.tunnel);
+            addresses.extend(state.service.map(|service| service.ip()));
+        }
+        addresses
+    }
+
+    fn view(&self) -> PeerView {
+        if let Some((state, _)) = &self.state {
+            let function = |f: &crate::p2p::direct::FunctionState| PeerFunction {
+                limit_out: f.limit,
+                excess: f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0)),
+            };
+            return PeerView {
+                functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect(),
+            };
+        }
+        let limits = self.broadcast.iter().flat_map(|(limits, _)| limits);
+        let function = |limit: &f64| PeerFunction { limit_out: *limit, excess: 0.0 };
+        PeerView { functions: limits.map(|(name, limit)| (name.clone(), function(limit))).collect() }
+    }
+}
+
+/// The kernel's form of a key that a peer drew.
+fn seal(key: &TunnelKey) -> Seal {
+    let half = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| key.key[at + i]));
+    Seal { key: Key(half(0), half(8)), token: key.token, epoch: key.epoch.into(), reserved: 0 }
+}
+
+/// The other way round: what we drew, for the peer.
+pub fn tunnel_key(seal: &Seal) -> TunnelKey {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&seal.key.0.to_be_bytes());
+    key[8..].copy_from_slice(&seal.key.1.to_be_bytes());
+    TunnelKey { epoch: seal.epoch as u16, key, token: seal.token }
+}
+
+/// All other nodes.
+#[derive(Debug)]
+pub struct Peers {
+    own: NodeId,
+    timeout: Duration,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+impl Peers {
+    pub fn new(own: NodeId, timeout: Duration) -> Self {
+        Self { own, timeout, peers: BTreeMap::new() }
+    }
+
+    pub fn get(&self, node: &NodeId) -> Option<&Peer> {
+        self.peers.get(node)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &Peer)> {
+        self.peers.iter()
+    }
+
+    pub fn standing(&self, node: &NodeId, now: Instant) -> Standing {
+        self.peers.get(node).map_or(Standing::Silent, |peer| peer.standing(now, self.timeout))
+    }
+
+    pub fn connected(&mut self, node: NodeId, remote: IpAddr) {
+        let peer = self.peers.entry(node).or_default();
+        peer.connected = true;
+        peer.remotes.insert(remote);
+    }
+
+    pub fn disconnected(&mut self, node: &NodeId) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.connected = false;
+        }
+    }
+
+    pub fn identified(&mut self, node: &NodeId, direct: bool) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.direct = direct;
+        }
+    }
+
+    /// A broadcast of the recalc strategy. One that does not name us is ignored, as the original does.
+    pub fn broadcast(&mut self, node: NodeId, info: RecalcInfo, now: Instant) {
+        let peer = self.peers.entry(node).or_default();
+        peer.proxy = Some((info.proxy.host, info.proxy.port));
+        if let Some(limits) = info.limits.into_iter().find(|(id, _)| *id == self.own) {
+            peer.broadcast = Some((limits.1, now));
+            peer.heard = Some(now);
+        }
+    }
+
+    pub fn state(&mut self, node: NodeId, state: NodeState, now: Instant) {
+        let peer = self.peers.entry(node).or_default();
+        peer.direct = true;
+        peer.state = Some((state, now));
+        peer.heard = Some(now);
+    }
+
+    /// What the strategy may use: peers that are up.
+    pub fn views(&self, now: Instant) -> BTreeMap<NodeId, PeerView> {
+        let up = self.peers.iter().filter(|(_, peer)| peer.standing(now, self.timeout) == Standing::Up);
+        up.map(|(id, peer)| (id.clone(), peer.view())).collect()
+    }
+
+    /// Forgets those that have been gone for long; returns them.
+    pub fn forget(&mut self, now: Instant) -> Vec<NodeId> {
+        let gone = |peer: &Peer| !peer.connected && peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);
+        let forgotten: Vec<_> = self.peers.iter().filter(|(_, peer)| gone(peer)).map(|(id, _)| id.clone()).collect();
+        self.peers.retain(|_, peer| !gone(peer));
+        forgotten
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::test_names::{function, node};
+
+    fn state(leaving: bool) -> NodeState {
+        NodeState {
+            version: 1,
+            sequence: 1,
+            started_ms: 0,
+            mode: Mode::Handoff,
+            service: Some("10.0.0.2:80".parse().unwrap()),
+            tunnel: Some("10.0.0.2".parse().unwrap()),
+            receive_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
+            functions: [(
+                function("f"),
+                crate::p2p::direct::FunctionState { limit: 5.0, rate: 30.0, max_rate: Some(20.0) },
+            )]
+            .into(),
+            draining: false,
+            leaving,
+        }
+    }
+
+    fn peers() -> (Peers, Instant) {
+        (Peers::new(node(0), Duration::from_secs(3)), Instant::now())
+    }
+
+    #[test]
+    fn a_silent_or_leaving_peer_is_used_no_more() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        peers.state(node(2), state(true), now);
+        assert_eq!(peers.views(now).keys().collect::<Vec<_>>(), [&node(1)]);
+        assert!(peers.views(now + Duration::from_secs(4)).is_empty());
+        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(4)), Standing::Silent);
+    }
+
+    #[test]
+    fn what_a_peer_offers_above_its_limit_is_its_excess() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        assert_eq!(peers.views(now)[&node(1)].functions[&function("f")], PeerFunction { limit_out: 5.0, excess: 10.0 });
+    }
+
+    #[test]
+    fn keys_survive_the_way_to_the_kernel_and_back() {
+        let key = TunnelKey { epoch: 3, key: std::array::from_fn(|i| i as u8), token: 9 };
+        assert_eq!(tunnel_key(&seal(&key)), key);
+    }
+
+    #[test]
+    fn a_broadcast_that_does_not_name_us_grants_nothing() {
+        let (mut peers, now) = peers();
+        let proxy = crate::p2p::message::ProxyAddress { host: "10.0.0.5".parse().unwrap(), port: 30080 };
+        let limits = [(function("f"), 4.0)].into();
+        peers.broadcast(node(1), RecalcInfo { proxy: proxy.clone(), limits: [(node(3), limits)].into() }, now);
+        assert_eq!(peers.standing(&node(1), now), Standing::Known);
+        let limits = [(function("f"), 4.0)].into();
+        peers.broadcast(node(1), RecalcInfo { proxy, limits: [(node(0), limits)].into() }, now);
+        assert_eq!(peers.views(now)[&node(1)].functions[&function("f")].limit_out, 4.0);
+        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(76)), Standing::Silent);
+    }
+
+    #[test]
+    fn a_peer_gone_for_long_is_forgotten() {
+        let (mut peers, now) = peers();
+        peers.connected(node(1), "10.0.0.2".parse().unwrap());
+        peers.state(node(1), state(false), now);
+        peers.disconnected(&node(1));
+        assert!(peers.forget(now + Duration::from_secs(500)).is_empty());
+        assert_eq!(peers.forget(now + Duration::from_secs(601)), [node(1)]);
+    }
+}
