@@ -10,6 +10,7 @@ use crate::{build_ebpf, project::Project, step::Step};
 const LIMIT: Duration = Duration::from_mins(45);
 
 #[derive(Args, Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct BuildArgs {
     /// Build agent and emulator optimized, into target/release (the default; may be said for clarity)
     #[arg(long, conflicts_with = "dev")]
@@ -17,6 +18,9 @@ pub(crate) struct BuildArgs {
     /// Build agent and emulator for debugging, into target/debug
     #[arg(long)]
     dev: bool,
+    /// Only the kernel programs
+    #[arg(long)]
+    kernel_only: bool,
     /// Kernel programs that log single packets (feature `log`); slow, for debugging only
     #[arg(long)]
     log: bool,
@@ -24,6 +28,9 @@ pub(crate) struct BuildArgs {
 
 pub(crate) fn run(project: &Project, args: BuildArgs) -> Result<()> {
     build_ebpf::build(project, args.log)?;
+    if args.kernel_only {
+        return Ok(());
+    }
     let (name, profile) = if args.dev { ("dev", "dev") } else { ("release", "release") };
     let mut cargo = project.cargo();
     cargo.args(["build", "--profile", profile, "--package", "dfaas-agent", "--package", "dfaas-tests", "--bins"]);
