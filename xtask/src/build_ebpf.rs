@@ -26,8 +26,7 @@ const LIMIT: Duration = Duration::from_mins(20);
 /// Compiles, links and strips; `log` turns on the per-packet messages of debugging builds.
 pub(crate) fn build(project: &Project, log: bool) -> Result<()> {
     let compiler = compiler::find()?;
-    let linker = linker::find(project, compiler.version.llvm_major)
-        .context("no fit bpf-linker (`cargo xtask setup` builds it)")?;
+    let linker = fit_linker(project, &compiler)?;
     println!("    {compiler}; linker {}", linker.display());
     let mut cargo = cargo(project, &compiler, "build");
     cargo.args(["--profile", PROFILE]);
@@ -39,18 +38,25 @@ pub(crate) fn build(project: &Project, log: bool) -> Result<()> {
     strip(project, &compiler)
 }
 
-/// Lints without linking; says whether clippy or only the compiler did it.
+/// Lints the kernel programs; says whether clippy or only the compiler did it. Only the programs themselves get
+/// `-D warnings`: with the flags of the build, everything below them is compiled once for both.
 pub(crate) fn lint(project: &Project) -> Result<()> {
     let compiler = compiler::find()?;
+    let linker = fit_linker(project, &compiler)?;
     let clippy = compiler.sibling("clippy-driver").is_some() && compiler.sibling("cargo-clippy").is_some();
-    let (verb, name) = if clippy { ("clippy", "kernel clippy") } else { ("check", "kernel compile with -D warnings") };
+    let (verb, name) = if clippy { ("clippy", "kernel clippy") } else { ("rustc", "kernel build with -D warnings") };
     if !clippy {
         println!("    no clippy-driver beside {}: compiling with -D warnings instead", compiler.rustc.display());
     }
     let mut cargo = cargo(project, &compiler, verb);
-    let flags = [format!("--cfg=bpf_target_arch=\"{}\"", host_arch()?), "-Ctarget-cpu=v3".into(), "-Dwarnings".into()];
-    cargo.args(["--profile", PROFILE]).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    cargo.args(["--profile", PROFILE, "--", "-D", "warnings"]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(project, &linker)?.join("\u{1f}"));
     Step::new(name, cargo, LIMIT).run(project).map(drop)
+}
+
+fn fit_linker(project: &Project, compiler: &Compiler) -> Result<PathBuf> {
+    let linker = linker::find(project, compiler.version.llvm_major);
+    linker.context("no fit bpf-linker (`cargo xtask setup` builds it)")
 }
 
 /// The flags every kernel object is built with. The remapped prefixes make equal sources give equal bytes anywhere.

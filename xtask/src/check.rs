@@ -73,7 +73,7 @@ fn with_component(mut cargo: Command) -> Command {
 
 fn documentation(project: &Project) -> Result<()> {
     let mut cargo = project.cargo();
-    cargo.args(["doc", "--workspace", "--exclude", "dfaas-ebpf", "--no-deps", "--document-private-items"]);
+    cargo.args(["doc", "--workspace", "--exclude", "dfaas-ebpf", "--no-deps"]);
     cargo.env("RUSTDOCFLAGS", "-D warnings");
     Step::new("rustdoc", cargo, LIMIT).run(project).map(drop)
 }

@@ -1,69 +1,57 @@
-//! Licences of all dependencies against the list in `xtask/licences.txt`.
+//! Licences of everything the project is built from, against the list in `xtask/licences.txt`.
 
-use std::{env, fs, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use super::spdx;
-use crate::{
-    project::Project,
-    step::{Step, text_of},
-};
+use crate::{project::Project, step::Step};
 
 const LIST: &str = "xtask/licences.txt";
 
 pub(super) fn check(project: &Project) -> Result<()> {
     let list = fs::read_to_string(project.root.join(LIST)).with_context(|| format!("cannot read {LIST}"))?;
     let allowed = parse_list(&list);
-    let packages = dependencies(&metadata(project)?)?;
+    let packages = packages_in(&tree(project)?);
+    if packages.is_empty() {
+        bail!("cargo tree names no package: has its form changed?");
+    }
     let offenders: Vec<String> = packages.iter().filter_map(|package| offence(package, &allowed)).collect();
     if !offenders.is_empty() {
         bail!("licences outside {LIST}:\n  {}", offenders.join("\n  "));
     }
-    println!("    {} dependencies, {} allowed licences", packages.len(), allowed.len());
+    println!("    {} packages, {} allowed licences", packages.len(), allowed.len());
     Ok(())
 }
 
-/// The resolved graph for this machine; `--locked` also proves that the lock file is up to date.
-fn metadata(project: &Project) -> Result<Value> {
+/// `cargo tree`, because the graph of `cargo metadata` also holds packages that no feature turns on.
+/// `--locked` also proves that the lock file is up to date.
+fn tree(project: &Project) -> Result<String> {
     let mut cargo = project.cargo();
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &host_triple()?]);
-    let log = Step::new("dependencies (cargo metadata)", cargo, Duration::from_mins(5)).run(project)?;
-    let text = fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
-    let json = text.lines().find(|line| line.starts_with('{')).context("cargo metadata printed no JSON")?;
-    serde_json::from_str(json).context("cargo metadata printed JSON that is cut")
+    cargo.args(["tree", "--workspace", "--locked", "--edges", "normal,build,dev", "--prefix", "none"]);
+    cargo.args(["--format", "{p}|{l}"]);
+    let log = Step::new("licences (cargo tree)", cargo, Duration::from_mins(5)).run(project)?;
+    fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))
 }
 
-fn host_triple() -> Result<String> {
-    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.arg("-vV");
-    let text = text_of(rustc).context("rustc does not run")?;
-    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    Ok(host.to_owned())
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Dependency {
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Package {
     name: String,
     version: String,
-    licence: Option<String>,
+    /// Empty if it names none.
+    licence: String,
 }
 
-/// What the graph uses from outside the workspace.
-fn dependencies(metadata: &Value) -> Result<Vec<Dependency>> {
-    let nodes = metadata["resolve"]["nodes"].as_array().context("cargo metadata has no resolved graph")?;
-    let used: std::collections::BTreeSet<&str> = nodes.iter().filter_map(|node| node["id"].as_str()).collect();
-    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
-    let foreign = packages.iter().filter(|package| !package["source"].is_null());
-    let foreign = foreign.filter(|package| package["id"].as_str().is_some_and(|id| used.contains(id)));
-    Ok(foreign
-        .map(|package| Dependency {
-            name: package["name"].as_str().unwrap_or("?").to_owned(),
-            version: package["version"].as_str().unwrap_or("?").to_owned(),
-            licence: package["license"].as_str().map(str::to_owned),
-        })
-        .collect())
+/// Lines like `ring v0.17.14 (proc-macro)|MIT OR ISC (*)`; cargo's messages have no `|` behind a version.
+fn packages_in(tree: &str) -> BTreeSet<Package> {
+    let parse = |line: &str| {
+        let (package, licence) = line.split_once('|')?;
+        let (name, rest) = package.split_once(" v")?;
+        let version = rest.split(' ').next()?.to_owned();
+        let licence = licence.trim_end().trim_end_matches("(*)").trim_end().to_owned();
+        Some(Package { name: name.to_owned(), version, licence })
+    };
+    tree.lines().filter_map(parse).collect()
 }
 
 /// One licence per line, `#` begins a comment; a line `crate: licence` allows it for that crate alone.
@@ -72,16 +60,18 @@ fn parse_list(text: &str) -> Vec<String> {
     lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-fn offence(package: &Dependency, allowed: &[String]) -> Option<String> {
-    let Dependency { name, version, licence } = package;
-    let Some(expression) = licence else { return Some(format!("{name} {version}: names no licence")) };
+fn offence(package: &Package, allowed: &[String]) -> Option<String> {
+    let Package { name, version, licence } = package;
+    if licence.is_empty() {
+        return Some(format!("{name} {version}: names no licence"));
+    }
     let is_allowed = |licence: &str| {
         let for_this_crate = format!("{name}: {licence}");
         allowed.iter().any(|one| one == licence || *one == for_this_crate)
     };
-    match spdx::is_met(expression, &is_allowed) {
+    match spdx::is_met(licence, &is_allowed) {
         Ok(true) => None,
-        Ok(false) => Some(format!("{name} {version}: {expression}")),
+        Ok(false) => Some(format!("{name} {version}: {licence}")),
         Err(error) => Some(format!("{name} {version}: {error}")),
     }
 }
@@ -90,39 +80,41 @@ fn offence(package: &Dependency, allowed: &[String]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn dependency(name: &str, licence: Option<&str>) -> Dependency {
-        Dependency { name: name.to_owned(), version: "1.0.0".to_owned(), licence: licence.map(str::to_owned) }
+    fn package(name: &str, licence: &str) -> Package {
+        Package { name: name.to_owned(), version: "1.0.0".to_owned(), licence: licence.to_owned() }
     }
 
     #[test]
     fn offenders_are_named_with_version_and_licence() {
         let allowed = parse_list("# ours\nMIT\nring-like: OpenSSL # its C code\n\n");
         assert_eq!(allowed.len(), 2);
-        assert_eq!(offence(&dependency("a", Some("MIT OR GPL-3.0")), &allowed), None);
-        assert_eq!(offence(&dependency("a", Some("GPL-3.0")), &allowed).unwrap(), "a 1.0.0: GPL-3.0");
-        assert!(offence(&dependency("a", None), &allowed).unwrap().contains("names no licence"));
-        assert!(offence(&dependency("a", Some("MIT AND")), &allowed).is_some());
+        assert_eq!(offence(&package("a", "MIT OR GPL-3.0"), &allowed), None);
+        assert_eq!(offence(&package("a", "GPL-3.0"), &allowed).unwrap(), "a 1.0.0: GPL-3.0");
+        assert!(offence(&package("a", ""), &allowed).unwrap().contains("names no licence"));
+        assert!(offence(&package("a", "MIT AND"), &allowed).is_some());
     }
 
     #[test]
     fn an_exception_for_one_crate_is_for_no_other() {
         let allowed = parse_list("MIT\nring-like: OpenSSL");
-        assert_eq!(offence(&dependency("ring-like", Some("MIT AND OpenSSL")), &allowed), None);
-        assert!(offence(&dependency("other", Some("MIT AND OpenSSL")), &allowed).is_some());
+        assert_eq!(offence(&package("ring-like", "MIT AND OpenSSL"), &allowed), None);
+        assert!(offence(&package("other", "MIT AND OpenSSL"), &allowed).is_some());
     }
 
     #[test]
-    fn only_used_packages_from_outside_are_looked_at() {
-        let metadata = serde_json::json!({
-            "packages": [
-                {"id": "own", "name": "own", "version": "0", "license": null, "source": null},
-                {"id": "used", "name": "used", "version": "1", "license": "MIT", "source": "registry"},
-                {"id": "elsewhere", "name": "elsewhere", "version": "1", "license": "X", "source": "registry"},
-            ],
-            "resolve": {"nodes": [{"id": "own"}, {"id": "used"}]},
-        });
-        let names: Vec<String> = dependencies(&metadata).unwrap().into_iter().map(|d| d.name).collect();
-        assert_eq!(names, ["used"]);
-        assert!(dependencies(&serde_json::json!({})).is_err());
+    fn packages_are_read_from_the_tree_once_each() {
+        let tree = "    Blocking waiting for file lock\nown v0.1.0 (/some/where)|Apache-2.0 OR MIT\n\
+                    serde v1.0.2|MIT OR Apache-2.0\nserde v1.0.2|MIT OR Apache-2.0 (*)\nmac v2.0.0 (proc-macro)|\n";
+        let packages: Vec<Package> = packages_in(tree).into_iter().collect();
+        let named = |name: &str, version: &str, licence: &str| Package {
+            version: version.to_owned(),
+            ..package(name, licence)
+        };
+        let expected = [
+            named("mac", "2.0.0", ""),
+            named("own", "0.1.0", "Apache-2.0 OR MIT"),
+            named("serde", "1.0.2", "MIT OR Apache-2.0"),
+        ];
+        assert_eq!(packages, expected);
     }
 }
