@@ -1,5 +1,6 @@
 //! Everything about the text of the code: format, lints, documentation, licences, names of single machines.
 
+mod deploy;
 mod licences;
 mod machine_names;
 mod spdx;
@@ -27,12 +28,13 @@ pub(crate) struct CheckArgs {
 
 type Check = (&'static str, fn(&Project) -> Result<()>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("format", format),
     ("host lints", host_lints),
     ("kernel lints", build_ebpf::lint),
     ("documentation", documentation),
     ("licences", licences::check),
+    ("example settings", deploy::check),
     ("names of single machines", machine_names::check),
 ];
 
