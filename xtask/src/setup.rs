@@ -97,6 +97,9 @@ fn inspect_kernel(project: &Project) -> Vec<Finding> {
 
 /// The distribution's compiler where it is recent enough, else rustup's nightly.
 fn compiler_remedy() -> Remedy {
+    if compiler::is_named_by_hand() {
+        return Remedy::ByHand("name another compiler in DFAAS_EBPF_RUSTC, or none");
+    }
     let candidate = apt::candidate(DEBIAN_RUSTC[0]).unwrap_or_default();
     // Before the first `apt-get update` Debian knows no candidate at all, and may still have one.
     if compiler::version_is_at_least(&candidate, KERNEL_RUSTC_LEAST) || apt::lacks_lists() {

@@ -89,6 +89,10 @@ impl fmt::Display for NoCompiler {
 
 impl std::error::Error for NoCompiler {}
 
+pub(crate) fn is_named_by_hand() -> bool {
+    env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
 pub(crate) fn find() -> Result<Compiler, NoCompiler> {
     choose(&candidates())
 }

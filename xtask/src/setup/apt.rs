@@ -48,13 +48,14 @@ pub(super) fn install(project: &Project, needs: &[Alternatives], mut updated: bo
         updated = true;
     }
     let packages = choose(needs, |package| candidate(package).is_some())?;
-    let first = apt_get(project, &packages);
+    println!("    installing: {}", packages.join(" "));
+    let first = install_step(&packages)?.run(project);
     if first.is_err() && !updated {
         println!("    the package lists may be stale: fetching them and trying once more");
         update(project)?;
-        return apt_get(project, &packages);
+        return install_step(&packages)?.run(project).map(drop);
     }
-    first
+    first.map(drop)
 }
 
 fn first_choices(needs: &[Alternatives]) -> Vec<&'static str> {
@@ -83,11 +84,10 @@ pub(super) fn update(project: &Project) -> Result<()> {
     Step::new("apt-get update", command, LIMIT).run(project).map(drop)
 }
 
-fn apt_get(project: &Project, packages: &[&str]) -> Result<()> {
-    println!("    installing: {}", packages.join(" "));
+fn install_step(packages: &[&str]) -> Result<Step> {
     let mut command = command()?;
     command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
-    Step::new("apt-get install", command, LIMIT).run(project).map(drop)
+    Ok(Step::new("apt-get install", command, LIMIT))
 }
 
 fn command() -> Result<Command> {
