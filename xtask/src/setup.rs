@@ -141,6 +141,8 @@ fn install_kernel(project: &Project) -> Result<()> {
         let rustup = find_program(&["rustup"]).context("rustup has gone")?;
         let mut command = Command::new(rustup);
         command.args(["toolchain", "install", KERNEL_NIGHTLY, "--profile", "minimal", "--component", "rust-src"]);
+        // Without it rustup replaces itself too, by whatever version its server offers.
+        command.arg("--no-self-update");
         Step::new(format!("rustup {KERNEL_NIGHTLY} with rust-src"), command, LIMIT).run(project)?;
     }
     let compiler = compiler::find()?;
