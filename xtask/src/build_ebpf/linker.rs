@@ -113,10 +113,11 @@ fn llvm_library(compiler: &Compiler) -> Result<PathBuf> {
     })
 }
 
+/// The library itself (`libLLVM.so.22.1`) rather than a name for it, which may be a script for the linker.
 fn library_in(folder: &Path, major: u32) -> Option<PathBuf> {
-    let mut names: Vec<_> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name()).collect();
-    names.sort();
-    names.into_iter().find(|name| name.to_str().is_some_and(|name| is_llvm(name, major))).map(|name| folder.join(name))
+    let names = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| is_llvm(name, major));
+    names.min_by_key(|name| (!name.starts_with("libLLVM.so."), name.clone())).map(|name| folder.join(name))
 }
 
 /// `libLLVM.so.22.1`, `libLLVM.so.22.1-rust-1.97.0-nightly`, `libLLVM-22.so`; not another major.
@@ -141,6 +142,17 @@ mod tests {
         {
             assert!(!is_llvm(name, 22), "{name}");
         }
+    }
+
+    #[test]
+    fn the_library_itself_goes_before_other_names_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["libLLVM-22-rust-1.97.0-nightly.so", "libLLVM.so.22.1-rust-1.97.0-nightly", "libLLVM.so.21.1"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = library_in(folder.path(), 22).unwrap();
+        assert!(found.ends_with("libLLVM.so.22.1-rust-1.97.0-nightly"), "{found:?}");
+        assert_eq!(library_in(folder.path(), 23), None);
     }
 
     #[test]
