@@ -1,0 +1,40 @@
+//! `run` and `bench`: everything the federation emulator needs, then the emulator in our place.
+
+use std::{env, os::unix::process::CommandExt};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    build::{self, BuildArgs},
+    project::Project,
+    root,
+    setup::{self, Part},
+    step::{command_line, say},
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct PassedArgs {
+    /// Only report what the machine lacks; fail if something is missing
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    /// Passed on to the emulator as they are; `-- --help` shows its own options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) args: Vec<String>,
+}
+
+/// Replaces this process by `federation COMMAND ARGS`; returns only if that fails.
+pub(crate) fn federation(project: &Project, command: &str, passed: &PassedArgs) -> Result<()> {
+    setup::ensure(project, Part::value_variants(), passed.no_install)?;
+    build::run(project, BuildArgs::default())?;
+    let environment: Vec<(&str, String)> =
+        ["RUST_LOG", "RUST_BACKTRACE", "TERM", "COLORTERM", crate::test::DATA_VARIABLE]
+            .into_iter()
+            .filter_map(|name| Some((name, env::var(name).ok()?)))
+            .collect();
+    let program = build::federation(project);
+    let mut emulator = root::command(&program, &environment, "making network namespaces")?;
+    emulator.arg(command).args(&passed.args);
+    say(&command_line(&emulator));
+    Err(emulator.exec()).with_context(|| format!("cannot start {}", program.display()))
+}

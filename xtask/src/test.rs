@@ -1,0 +1,152 @@
+//! All tests: those any user can run, then the suites in `tests/` that need root.
+
+mod libtest;
+mod reference_data;
+mod root_suites;
+
+use std::{env, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    build::{self, BuildArgs},
+    project::Project,
+    setup::{self, Part},
+    step::{Step, say},
+};
+use libtest::{Report, Summary};
+use reference_data::ReferenceData;
+pub(crate) use reference_data::VARIABLE as DATA_VARIABLE;
+
+const HOST_LIMIT: Duration = Duration::from_mins(40);
+
+#[derive(Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Only report what the machine lacks; fail if something is missing
+    #[arg(long)]
+    no_install: bool,
+    /// Fail if the reference data is absent (as with the variable CI set)
+    #[arg(long)]
+    require_data: bool,
+    /// Run only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// What all runners together came to.
+#[derive(Debug, Default)]
+struct Verdict {
+    total: Summary,
+    problems: Vec<String>,
+}
+
+pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
+    setup::ensure(project, Part::value_variants(), args.no_install)?;
+    build::run(project, BuildArgs::default())?;
+    let data = ReferenceData::find(project);
+    let mut verdict = Verdict::default();
+    let host = host_tests(project, args, &data)?;
+    verdict.add("host tests", &host, args.filter.is_some());
+    root_suites::run(project, args.filter.as_deref(), &data, &mut verdict)?;
+    if verdict.total.ran() == 0 {
+        verdict.problems.push(format!("no test ran (filter: {})", args.filter.as_deref().unwrap_or("none")));
+    }
+    if let (Err(reason), true) = (&data.folder, args.require_data || env::var_os("CI").is_some()) {
+        verdict.problems.push(format!("{reason}, and it is required here"));
+    }
+    verdict.finish()
+}
+
+/// `cargo test` of the default members, documentation examples included.
+fn host_tests(project: &Project, args: &TestArgs, data: &ReferenceData) -> Result<Runner> {
+    let mut cargo = project.cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(&args.filter).envs(data.environment());
+    cargo.arg("--").args(data.libtest_args());
+    let mut step = Step::new("host tests (cargo test)", cargo, HOST_LIMIT).echo();
+    let ended = step.run_to_end(project)?;
+    Ok(Runner { report: Report::read(&ended.log)?, failure: ended.failure(step.limit()) })
+}
+
+/// One runner's counts, and why its process failed if it did.
+#[derive(Debug)]
+struct Runner {
+    report: Report,
+    failure: Option<String>,
+}
+
+impl Verdict {
+    /// Under a filter a runner may well have nothing to run.
+    fn add(&mut self, name: &str, runner: &Runner, filtered: bool) {
+        let summary = runner.report.total();
+        self.total += summary;
+        if let Some(failure) = &runner.failure {
+            self.problems.push(format!("{name}: {failure}"));
+            // A runner that died told no count of its own.
+            self.total.failed += u64::from(summary.failed == 0);
+        } else if summary.ran() == 0 && summary.ignored == 0 && !filtered {
+            self.problems.push(format!("{name}: no test ran"));
+        }
+        for skipped in &runner.report.ignored {
+            println!("skipped: {name}: {skipped}");
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        say("result of all tests");
+        for problem in &self.problems {
+            println!("problem: {problem}");
+        }
+        let Summary { passed, failed, ignored } = self.total;
+        println!("{passed} passed, {failed} failed, {ignored} skipped");
+        if failed > 0 || !self.problems.is_empty() {
+            bail!("the tests did not pass");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runner(text: &str, failure: Option<&str>) -> Runner {
+        Runner { report: Report::parse(text.as_bytes()).unwrap(), failure: failure.map(str::to_owned) }
+    }
+
+    const TWO: &str = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s\n";
+    const ZERO: &str = "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.0s\n";
+
+    #[test]
+    fn runners_are_summed() {
+        let mut verdict = Verdict::default();
+        verdict.add("a", &runner(TWO, None), false);
+        verdict.add("b", &runner(TWO, None), false);
+        assert_eq!(verdict.total, Summary { passed: 4, failed: 0, ignored: 2 });
+        assert!(verdict.finish().is_ok());
+    }
+
+    #[test]
+    fn a_runner_that_ran_nothing_is_a_problem_unless_filtered() {
+        let mut verdict = Verdict::default();
+        verdict.add("filtered", &runner(ZERO, None), true);
+        assert!(verdict.problems.is_empty());
+        verdict.add("empty", &runner(ZERO, None), false);
+        assert!(verdict.finish().is_err());
+    }
+
+    #[test]
+    fn a_runner_that_died_counts_as_a_failure() {
+        let mut verdict = Verdict::default();
+        verdict.add("dead", &runner("", Some("signal: 11 (SIGSEGV)")), false);
+        assert_eq!(verdict.total.failed, 1);
+        assert!(verdict.finish().is_err());
+    }
+
+    #[test]
+    fn failures_told_by_the_runner_are_not_counted_twice() {
+        let text = "test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n";
+        let mut verdict = Verdict::default();
+        verdict.add("a", &runner(text, Some("exit status: 101")), false);
+        assert_eq!(verdict.total, Summary { passed: 1, failed: 3, ignored: 0 });
+    }
+}
