@@ -120,21 +120,25 @@ impl Managed {
 
     /// Counts of the current worker and of those that are leaving.
     pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
+        let current = Cli::new(self.paths.runtime_socket.clone()).ask(&format!("show info;{SHOW_CALLS}")).await?;
+        let pid = info_field(&current, "Pid").and_then(|pid| pid.parse().ok());
         let mut reading = Reading::default();
-        reading.add_worker(&Cli::new(self.paths.runtime_socket.clone()).ask(SHOW_CALLS).await?);
+        reading.add_worker(&current);
         let cli = self.paths.master_cli();
-        let Ok(processes) = processes(&cli).await else {
-            // The master starts over, so there may be leaving workers.
-            reading.incomplete();
-            return Ok(reading);
+        let processes = match processes(&cli).await {
+            Ok(processes) => processes,
+            Err(err) => {
+                tracing::debug!("counts: {err}");
+                Processes::default()
+            }
         };
+        if processes.worker != pid || !processes.leaving.is_empty() {
+            reading.incomplete();
+        }
         for pid in processes.leaving {
             match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
                 Ok(answer) => reading.add_worker(&answer),
-                Err(err) => {
-                    tracing::debug!(pid, "counts: {err}");
-                    reading.incomplete();
-                }
+                Err(err) => tracing::debug!(pid, "counts: {err}"),
             }
         }
         Ok(reading)
