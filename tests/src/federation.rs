@@ -1,7 +1,7 @@
 //! A federation on this machine: nodes in namespaces, each with its agent, HAProxy and functions, and a client.
 
 mod condition;
-mod lease;
+pub(crate) mod lease;
 mod leftovers;
 mod node;
 mod options;
