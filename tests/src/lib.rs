@@ -1,1 +1,5 @@
+//! What the tests share.
 
+#![forbid(unsafe_code)]
+
+pub mod packet;
