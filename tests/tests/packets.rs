@@ -7,8 +7,9 @@
 //! grows at the head of an XDP frame (up to [`bench::POISON`] bytes); nothing ever grows at the tail. Not covered: bytes
 //! that TC makes room for, because test runs give TC no poisoned headroom (compared whole against zeroes all the same).
 //!
-//! TC test runs carry no metadata, and the kernel makes sockets at TC ingress only, so placing is not covered here.
-//! Native drivers, GRO and GSO neither.
+//! TC test runs carry no metadata and are not at TC ingress, where alone the kernel makes sockets, so what depends on a
+//! hint from XDP runs over a veth pair with all programs attached, to real listeners ([`live`]). GRO, GSO and other
+//! drivers are not covered here.
 //!
 //! As root, each table in a network namespace of its own.
 
@@ -25,6 +26,8 @@ mod handoff;
 mod handshake;
 #[path = "packets/later.rs"]
 mod later;
+#[path = "packets/live.rs"]
+mod live;
 #[path = "packets/not_ours.rs"]
 mod not_ours;
 #[path = "packets/observe.rs"]
@@ -125,6 +128,11 @@ fn tc_places_and_returns() {
 #[test]
 fn observation_counts_and_passes() {
     run("observe");
+}
+
+#[test]
+fn xdp_and_tc_together_make_sockets() {
+    live::run();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use aya::{
     Ebpf, TestRun as _, TestRunOptions,
     maps::{Array, Map, MapData},
-    programs::{SchedClassifier, Xdp},
+    programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, tc::TcAttachOptions, xdp::XdpMode},
 };
 use dfaas_agent::kernel::{
     load::{self, KernelSettings, pinned_map},
@@ -159,6 +159,14 @@ impl Bench {
         self.handoff = None;
     }
 
+    pub(crate) fn placed(&self) -> &TcpListener {
+        self.placed.as_ref().unwrap()
+    }
+
+    pub(crate) fn handoff(&self) -> &TcpListener {
+        self.handoff.as_ref().unwrap()
+    }
+
     /// A real connection of this tuple; the accepted end.
     pub(crate) fn connect(&mut self, from: SocketAddrV4, to: SocketAddrV4) {
         let listener = TcpListener::bind(to).unwrap();
@@ -217,6 +225,16 @@ impl Bench {
         let meta_len = u32::from_ne_bytes([context_out[0], context_out[1], context_out[2], context_out[3]]) as usize;
         let frame = out.split_off(meta_len);
         Ran { action: result.return_value.cast_signed(), frame, meta: out }
+    }
+
+    pub(crate) fn attach(&mut self, interface: &str) {
+        for (name, direction) in [("dfaas_tc_in", TcAttachType::Ingress), ("dfaas_tc_out", TcAttachType::Egress)] {
+            let program: &mut SchedClassifier = self.ebpf.program_mut(name).unwrap().try_into().unwrap();
+            let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+            program.attach_with_options(interface, direction, options).unwrap();
+        }
+        let program: &mut Xdp = self.ebpf.program_mut("dfaas_xdp").unwrap().try_into().unwrap();
+        program.attach(interface, XdpMode::Driver).unwrap();
     }
 
     fn tc(&mut self, name: &str, frame: &[u8], mark: u32) -> Ran {

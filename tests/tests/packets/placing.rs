@@ -1,4 +1,4 @@
-//! TC. Test runs carry no hint, so of the way in only packets sent round by mark are seen here; and the
+//! TC. Test runs carry no hint, so of the way in only packets sent round by mark are seen here (see `live`); and the
 //! kernel makes no socket for a packet that is not at TC ingress.
 
 use std::net::{Ipv4Addr, SocketAddrV4};

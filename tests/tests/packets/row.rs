@@ -86,6 +86,12 @@ pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
 /// A frame, built or as bytes.
 pub(crate) struct Input(Vec<u8>);
 
+impl Input {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl From<Frame> for Input {
     fn from(frame: Frame) -> Self {
         Self(frame.bytes())
