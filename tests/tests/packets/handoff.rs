@@ -14,11 +14,9 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, Tunnel};
 
 use super::{
     bench::Bench,
+    peers::{from_peer, peer, peer_mac, peer_service, peer_tunnel, sealed},
     row::{Row, peer_first, peer_later, row},
-    world::{
-        ALIAS_B, B, CALL, CLIENT, Now, OUR_MAC, SEND_EPOCH, TUNNEL, from_peer, peer, peer_mac, peer_service,
-        peer_tunnel, route, sealed,
-    },
+    world::{ALIAS_B, B, CALL, CLIENT, Now, OUR_MAC, SEND_EPOCH, TUNNEL, route},
 };
 
 const RECEIVED_ONE: FunctionCounters =

@@ -11,8 +11,9 @@ use dfaas_common::{
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 
 use super::{
+    peers::to_peer,
     row::{LOCAL_FIRST, Row, row},
-    world::{B, CALL, CLIENT, Connection, Now, SECRET, SERVICE, Where, to_peer},
+    world::{B, CALL, CLIENT, Connection, Now, SECRET, SERVICE, Where},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {

@@ -23,10 +23,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use super::{
     bench::{Bench, in_namespace, ip},
     handoff,
-    world::{
-        ALIAS_B, B, CALL, CLIENT_MAC, Connection, Now, OUR_MAC, SECRET, SERVICE, TUNNEL, from_peer, peer_mac,
-        peer_tunnel,
-    },
+    peers::{from_peer, peer_mac, peer_tunnel},
+    world::{ALIAS_B, B, CALL, CLIENT_MAC, Connection, Now, OUR_MAC, SECRET, SERVICE, TUNNEL},
 };
 
 const DEVICE: &str = "live0";
@@ -278,7 +276,7 @@ fn handed_off(live: &mut Live) {
     let frame = live.on_the_wire("the answer");
     assert_eq!(frame[..12], [peer_mac(B), OUR_MAC].concat(), "link-layer addresses of the answer");
     assert_eq!(frame[30..34], peer_tunnel(B).octets(), "outer destination");
-    let inner = [super::world::peer_service(B).ip().octets(), CLIENT.octets()].concat();
+    let inner = [super::peers::peer_service(B).ip().octets(), CLIENT.octets()].concat();
     assert_eq!(frame[INNER_AT + 12..INNER_AT + 20], inner, "inner addresses");
 }
 

@@ -8,8 +8,9 @@ use dfaas_common::verdict::Verdict::{
 use dfaas_tests::packet::{Frame, SYN};
 
 use super::{
+    peers::{from_peer, peer_tunnel},
     row::{Row, row},
-    world::{B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SERVICE, TUNNEL, from_peer, peer_tunnel},
+    world::{B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SERVICE, TUNNEL},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {

@@ -12,8 +12,9 @@ use super::{
     bench::Through,
     first::LOCAL_ONE,
     handoff,
+    peers::from_peer,
     row::{Row, row},
-    world::{B, CALL, Connection, Now, TUNNEL, from_peer},
+    world::{B, CALL, Connection, Now, TUNNEL},
 };
 
 const SEEN: FunctionCounters = FunctionCounters { local: 0, ..LOCAL_ONE };

@@ -10,11 +10,9 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, Tunnel};
 
 use super::{
     bench::Through,
+    peers::{alias, peer, peer_service, peer_tunnel, sealed},
     row::{Out, Row, TC_NEXT, TC_REDIRECT, TC_SHOT, row},
-    world::{
-        ALIAS_B, B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SERVICE, TUNNEL, alias, peer, peer_service,
-        peer_tunnel, sealed,
-    },
+    world::{ALIAS_B, B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SERVICE, TUNNEL},
 };
 
 /// What the program puts on packets that it sends round again.

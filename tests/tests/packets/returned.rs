@@ -13,11 +13,12 @@ use dfaas_common::{
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
 
 use super::{
+    peers::{from_peer, peer_mac, peer_tunnel, to_peer},
     refusal::answer,
     row::{LOCAL_FIRST, Row, row},
     world::{
         B, BUSY, C, CALL, CLIENT, CLIENT_MAC, Connection, NO_FUNCTION, Now, OUR_MAC, SERVICE, UNAVAILABLE, Where,
-        by_slots, from_peer, peer_mac, peer_tunnel, to_peer, weighted,
+        by_slots, weighted,
     },
 };
 

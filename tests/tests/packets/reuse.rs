@@ -11,9 +11,10 @@ use dfaas_common::{
 
 use super::{
     first::{FORWARDED_ONE, LOCAL_ONE, TO_PEER},
+    peers::to_peer,
     refusal::{REFUSED_ONE, answer},
     row::{LOCAL_FIRST, Row, row},
-    world::{B, BUSY, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, to_peer, weighted},
+    world::{B, BUSY, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, weighted},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {

@@ -119,7 +119,7 @@ impl Row {
 
     pub(crate) fn peer(self, number: u32, change: fn(&mut Peer)) -> Self {
         self.given(move |b| {
-            let mut peer = world::peer(number);
+            let mut peer = super::peers::peer(number);
             change(&mut peer);
             b.tables.set_peer(number, &peer).unwrap();
         })

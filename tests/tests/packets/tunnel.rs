@@ -13,10 +13,9 @@ use dfaas_tests::packet::{Frame, GENEVE_AT, INNER_AT, IP_AT, Tunnel, UDP_AT, pat
 
 use super::{
     handoff::{call, handed, later, taken},
+    peers::{alias, from_peer, peer, peer_service, peer_tunnel, sealed, tunnel_from},
     row::{Row, peer_later, row},
-    world::{
-        B, C, NO_FUNCTION, Now, SERVICE, TUNNEL, alias, from_peer, peer, peer_service, peer_tunnel, sealed, tunnel_from,
-    },
+    world::{B, C, NO_FUNCTION, Now, SERVICE, TUNNEL},
 };
 
 pub(crate) fn rows(_: Now) -> Vec<Row> {
