@@ -143,8 +143,7 @@ fn limits(now: Now) -> Vec<Row> {
         |burst_ns| Route { local: Limit { burst_ns, ..ONE_A_DAY }, slots: weighted(&[(2, 1)]).slots, ..route() };
     let mut to_c = weighted(&[(2, 1), (3, 1)]);
     to_c.out_interval_ns[2] = CLOSED;
-    let mut once = weighted(&[(2, 255), (3, 1)]);
-    once.slots = weighted(&[(2, 1), (3, 1)]).slots;
+    let mut once = weighted(&[(2, 1), (3, 1)]);
     once.out_interval_ns[2] = ONE_A_DAY.interval_ns;
     let mut slot_limit = weighted(&[(SLOT_LOCAL, 1), (3, 1)]);
     slot_limit.local = Limit::CLOSED;
