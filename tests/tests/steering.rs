@@ -125,8 +125,7 @@ impl Bed {
             pins: pins.clone(),
         };
         let haproxy = Some(start_haproxy(host, i, directory)?);
-        let loaded =
-            host.namespace.enter(|| load::attach(object::embedded()?, &settings, Mode::Handoff, Some(place)))??;
+        let mut ebpf = host.namespace.enter(|| load::load(object::embedded()?, &settings, Mode::Handoff))??;
         let mut tables = Tables::open(&pins)?.context("no tables")?;
         tables.set_control(&Control {
             secret: Secret { current: Key(1, 2), next: Key(3, 4), switch_epoch: u32::MAX / 2, reserved: 0 },
