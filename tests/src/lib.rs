@@ -5,6 +5,7 @@
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`pair`]: two nodes without agents, their tables written by hand
 //! * [`client`]: calls and loads from a namespace
+//! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
@@ -19,6 +20,7 @@ pub mod emulator;
 pub mod federation;
 pub mod netns;
 pub mod network;
+pub mod packet;
 pub mod pair;
 pub mod scenario;
 pub mod stop;
