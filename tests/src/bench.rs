@@ -6,6 +6,7 @@ mod contender;
 mod cpu;
 mod figure;
 mod haproxy;
+mod packets;
 mod report;
 mod wrk;
 
@@ -43,6 +44,9 @@ pub struct Args {
     /// proxy is then charged for packets of other nodes too
     #[arg(long)]
     inline: bool,
+    /// Only the time of the program for one packet of each kind
+    #[arg(long)]
+    packets: bool,
     /// Where the results go as JSON
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     directory: PathBuf,
@@ -70,6 +74,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let files = tempfile::tempdir().context("cannot make a directory for configurations")?;
     // Counts the time of programs for as long as it is open.
     let _statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).context("cannot count the time of programs")?;
+    if args.packets {
+        let mut kernel = Kernel::new(leases[0].prefix(), &image, args.xdp, files.path())?;
+        for kind in packets::measure(kernel.pair(), args.rounds())? {
+            let Some(spread) = kind.spread() else { continue };
+            println!("{:<32} {:>6.0} ns ({:.0} – {:.0})", kind.name, spread.median, spread.min, spread.max);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut contenders: [Box<dyn Contender>; 2] = [
         Box::new(Kernel::new(leases[0].prefix(), &image, args.xdp, files.path())?),
         Box::new(Proxy::new(leases[1].prefix(), files.path())?),

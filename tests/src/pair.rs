@@ -62,7 +62,7 @@ pub fn network(prefix: &str, subnet: [u8; 3]) -> Result<Network> {
 }
 
 /// The seal that node `to` has drawn for node `from`.
-fn seal(from: usize, to: usize) -> Seal {
+pub fn seal(from: usize, to: usize) -> Seal {
     let n = (from * 10 + to) as u64;
     Seal { key: Key(n, n + 1), token: n + 2, epoch: 7, reserved: 0 }
 }

@@ -104,6 +104,10 @@ impl Kernel {
         let function = Haproxy::start(&pair.network.hosts[B].namespace, &files.join("b-handoff"), &text)?;
         Ok(Self { pair, threads: None, _function: function })
     }
+
+    pub(super) fn pair(&mut self) -> &mut Pair {
+        &mut self.pair
+    }
 }
 
 impl Contender for Kernel {

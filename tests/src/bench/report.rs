@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use self::spread::Spread;
+pub(super) use self::spread::Spread;
 use super::{
     Args,
     figure::{FIGURES, Figure, Sample},
