@@ -15,7 +15,7 @@ use dfaas_common::{
 
 use super::{Act, Plan, known};
 use crate::{
-    maps,
+    maps::{self, Older},
     packet::{Packet, Xdp},
     setting, socket,
 };
@@ -69,6 +69,8 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     }
     let mut kind = FOREIGN;
     if let Some((flow, live)) = flow {
+        plan.older = if live { Older::Forwarded } else { Older::Decided } as u32;
+        let s = &plan.segment;
         // SAFETY: a live map value; words read one by one.
         let newer = unsafe { (*flow).newer_isn == s.client_isn() && (*flow).client_isn != s.client_isn() };
         if newer {
