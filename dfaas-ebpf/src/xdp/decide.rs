@@ -112,7 +112,7 @@ fn is_tunnel(x: &Xdp) -> bool {
 #[inline(always)]
 pub(super) fn epoch() -> u32 {
     // SAFETY: no arguments.
-    cookie::epoch(unsafe { h::bpf_ktime_get_tai_ns() })
+    cookie::epoch(unsafe { h::bpf_ktime_get_coarse_ns() })
 }
 
 /// [`Kind`] of the segment, as a number.
