@@ -10,15 +10,20 @@ mod packets;
 mod report;
 mod wrk;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use dfaas_agent::kernel::{mode::XdpPlace, object};
+use serde_json::json;
 
 use self::{
     contender::{Contender, Kernel, Proxy},
     figure::FIGURES,
-    report::Report,
+    report::{Report, Spread},
 };
 use crate::{
     emulator::xdp_place,
@@ -27,6 +32,7 @@ use crate::{
 };
 
 #[derive(clap::Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Three rounds of four seconds instead of five of ten
     #[arg(long)]
@@ -70,22 +76,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Some(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
         None => object::embedded()?.to_vec(),
     };
-    let leases = [Lease::take()?, Lease::take()?];
     let files = tempfile::tempdir().context("cannot make a directory for configurations")?;
     // Counts the time of programs for as long as it is open.
     let _statistics = aya::sys::enable_stats(aya::sys::Stats::RunTime).context("cannot count the time of programs")?;
-    if args.packets {
-        let mut kernel = Kernel::new(leases[0].prefix(), &image, args.xdp, files.path())?;
-        for kind in packets::measure(kernel.pair(), args.rounds())? {
-            let Some(spread) = kind.spread() else { continue };
-            println!("{:<32} {:>6.0} ns ({:.0} – {:.0})", kind.name, spread.median, spread.min, spread.max);
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut contenders: [Box<dyn Contender>; 2] = [
-        Box::new(Kernel::new(leases[0].prefix(), &image, args.xdp, files.path())?),
-        Box::new(Proxy::new(leases[1].prefix(), files.path())?),
-    ];
+    let lease = Lease::take()?;
+    let kernel = Kernel::new(lease.prefix(), &image, args.xdp, files.path())?;
+    if args.packets { packets(args, kernel) } else { loads(args, kernel, files.path(), &stop) }
+}
+
+/// Both contenders, by turns.
+fn loads(args: &Args, kernel: Kernel, files: &Path, stop: &Stop) -> Result<ExitCode> {
+    let lease = Lease::take()?;
+    let proxy = Proxy::new(lease.prefix(), files)?;
+    let mut contenders: [Box<dyn Contender>; 2] = [Box::new(kernel), Box::new(proxy)];
     if !args.inline {
         contenders.iter_mut().try_for_each(|contender| contender.use_threads())?;
     }
@@ -106,6 +109,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         println!("{}", report.text());
         println!("All samples: {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn packets(args: &Args, mut kernel: Kernel) -> Result<ExitCode> {
+    for kind in packets::measure(kernel.pair(), args.rounds())? {
+        let Some(Spread { median, min, max }) = kind.spread() else { continue };
+        if args.json {
+            println!(
+                "{}",
+                json!({ "kind": "packet", "packet": kind.name, "median_ns": median, "min_ns": min, "max_ns": max })
+            );
+        } else {
+            println!("{:<32} {median:>6.0} ns ({min:.0} – {max:.0})", kind.name);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -142,7 +142,7 @@ impl Contender for Kernel {
 pub(super) struct Proxy {
     network: Network,
     threads: Option<PacketThreads>,
-    proxy: Haproxy,
+    haproxy: Haproxy,
     _function: Haproxy,
 }
 
@@ -154,8 +154,8 @@ impl Proxy {
         let b = &network.hosts[B];
         let function = Haproxy::start(&b.namespace, &files.join("b-service"), &haproxy::function("*:80"))?;
         let text = haproxy::original(network.hosts[A].address, b.address);
-        let proxy = Haproxy::start(&network.hosts[A].namespace, &files.join("a"), &text)?;
-        Ok(Self { network, threads: None, proxy, _function: function })
+        let haproxy = Haproxy::start(&network.hosts[A].namespace, &files.join("a"), &text)?;
+        Ok(Self { network, threads: None, haproxy, _function: function })
     }
 }
 
@@ -174,7 +174,7 @@ impl Contender for Proxy {
     }
 
     fn cost(&self) -> Result<Cost> {
-        let own_ns = cpu::of_process(self.proxy.pid())?;
+        let own_ns = cpu::of_process(self.haproxy.pid())?;
         let node_ns = self.threads.as_ref().map(|threads| Ok::<_, anyhow::Error>(threads.time()? + own_ns));
         Ok(Cost { own_ns, node_ns: node_ns.transpose()?, programs: Vec::new() })
     }

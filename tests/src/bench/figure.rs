@@ -49,9 +49,9 @@ impl Sample {
         self.per_request_us(self.cost.own_ns)
     }
 
-    /// The same with the handling of node A's packets; `None` if it is not told apart from other nodes'.
-    pub(super) fn node_us(&self) -> Option<f64> {
-        self.cost.node_ns.map(|ns| self.per_request_us(ns))
+    /// The same with the handling of node A's packets; not a number if it is not told apart from other nodes'.
+    pub(super) fn node_us(&self) -> f64 {
+        self.cost.node_ns.map_or(f64::NAN, |ns| self.per_request_us(ns))
     }
 
     fn per_request_us(&self, ns: u64) -> f64 {

@@ -77,21 +77,19 @@ frontend function
 /// function that is over its limit and goes to the peer, one whose calls are refused. Left out, in HAProxy's favour: the
 /// log and its captures, and threads that contend.
 pub(super) fn original(own: Ipv4Addr, peer: Ipv4Addr) -> String {
-    let tables: String = [FORWARDED, REFUSED]
-        .iter()
-        .flat_map(|f| [format!("users_{f}"), format!("local_{f}"), format!("peer_{f}")])
-        .map(|name| {
+    let functions = [FORWARDED, REFUSED];
+    let tables = functions.map(|f| {
+        ["users", "local", "peer"].map(|who| {
             format!(
-                "backend {name}\n    stick-table type integer size 10 expire 60s store http_req_cnt,http_req_rate(1s)\n"
+                "backend {who}_{f}\n    stick-table type integer size 10 expire 60s store http_req_cnt,http_req_rate(1s)"
             )
         })
-        .collect();
-    let track: String = [FORWARDED, REFUSED]
-        .iter()
-        .map(|f| {
-            format!("    http-request track-sc1 dst_port table users_{f} if {{ path_beg /function/{f} }} !forwarded\n")
-        })
-        .collect();
+    });
+    let tables = tables.as_flattened().join("\n");
+    let track = functions.map(|f| {
+        format!("    http-request track-sc1 dst_port table users_{f} if {{ path_beg /function/{f} }} !forwarded")
+    });
+    let track = track.join("\n");
     format!(
         "{COMMON}    option http-server-close
     option forwardfor

@@ -174,7 +174,7 @@ impl Bed<'_> {
         let packets = count(self)? - packets;
         // The network is never quite silent.
         ensure!(packets >= u64::from(CONNECTIONS), "{name}: {packets} of {CONNECTIONS} came to {verdict:?}");
-        let ns = (now.run_time() - info.run_time()).as_nanos() as f64;
+        let ns = now.run_time().saturating_sub(info.run_time()).as_nanos() as f64;
         self.times.push((name, ns / (now.run_count() - info.run_count()) as f64));
         Ok(answers)
     }

@@ -19,6 +19,20 @@ use super::{
     figure::{FIGURES, Figure, Sample},
 };
 
+/// Something of a sample; not a number if it was not measured.
+type Quantity = fn(&Sample) -> f64;
+
+/// What stands against what, in the order of the table; the first is the headline.
+const COMPARISONS: [(&str, Quantity, Quantity); 3] = [
+    ("programs, process with its packets", Sample::own_us, Sample::node_us),
+    ("programs, process alone", Sample::own_us, Sample::own_us),
+    ("whole node", Sample::node_us, Sample::node_us),
+];
+
+fn per_second(sample: &Sample) -> f64 {
+    sample.outcome.per_second
+}
+
 struct Entry {
     figure: &'static str,
     round: usize,
@@ -46,15 +60,15 @@ impl Report {
         self.entries.push(Entry { figure: figure.name, round, contender, sample });
     }
 
-    fn values(&self, figure: &Figure, contender: &str, value: impl Fn(&Sample) -> Option<f64>) -> Vec<f64> {
+    fn values(&self, figure: &Figure, contender: &str, value: Quantity) -> Vec<f64> {
         let of = self.entries.iter().filter(|e| e.figure == figure.name && e.contender == contender);
-        of.filter_map(|e| value(&e.sample)).collect()
+        of.map(|e| value(&e.sample)).filter(|n| n.is_finite()).collect()
     }
 
-    /// Of both contenders, and of the ratio in each round.
-    fn compare(&self, figure: &Figure, value: impl Fn(&Sample) -> Option<f64>) -> Option<[Spread; 3]> {
-        let kernel = self.values(figure, "kernel", &value);
-        let proxy = self.values(figure, "HAProxy", &value);
+    /// Of both contenders, and of the ratio in each round; `None` if it was not measured.
+    fn compare(&self, figure: &Figure, of_kernel: Quantity, of_proxy: Quantity) -> Option<[Spread; 3]> {
+        let kernel = self.values(figure, "kernel", of_kernel);
+        let proxy = self.values(figure, "HAProxy", of_proxy);
         let ratios: Vec<f64> = kernel.iter().zip(&proxy).map(|(kernel, proxy)| proxy / kernel).collect();
         Some([Spread::of(&kernel)?, Spread::of(&proxy)?, Spread::of(&ratios)?])
     }
@@ -65,10 +79,14 @@ impl Report {
             let _ = writeln!(text, "{}", sample_line(e));
         }
         for figure in &FIGURES {
-            let own = self.compare(figure, |s| Some(s.own_us())).map(spreads_json);
-            let node = self.compare(figure, Sample::node_us).map(spreads_json);
-            let line = json!({ "kind": "figure", "figure": figure.name, "own": own, "node": node });
-            let _ = writeln!(text, "{line}");
+            for (what, kernel, proxy) in COMPARISONS {
+                let Some([kernel, proxy, ratio]) = self.compare(figure, kernel, proxy) else { continue };
+                let [kernel, proxy, ratio] =
+                    [kernel, proxy, ratio].map(|s| json!({ "median": s.median, "min": s.min, "max": s.max }));
+                let line = json!({ "kind": "figure", "figure": figure.name, "compared": what, "kernel_us": kernel,
+                                   "haproxy_us": proxy, "ratio": ratio });
+                let _ = writeln!(text, "{line}");
+            }
         }
         text
     }
@@ -84,12 +102,18 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let mut table = Table::new();
         table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_header(["CPU of node A, µs per request", "kernel", "HAProxy", "ratio", "ratio, worst to best"]);
+        table.set_header(["CPU of node A", "kernel, µs", "HAProxy, µs", "ratio", "ratios of the rounds"]);
         for figure in &FIGURES {
-            self.add_row(&mut table, figure, figure.name, |s| Some(s.own_us()));
-        }
-        for figure in &FIGURES {
-            self.add_row(&mut table, figure, &format!("whole node: {}", figure.name), Sample::node_us);
+            for (what, kernel, proxy) in COMPARISONS {
+                let Some([kernel, proxy, ratio]) = self.compare(figure, kernel, proxy) else { continue };
+                table.add_row([
+                    format!("{}: {what}", figure.name),
+                    format!("{:.2}", kernel.median),
+                    format!("{:.1}", proxy.median),
+                    format!("{:.1}", ratio.median),
+                    format!("{:.1} – {:.1}", ratio.min, ratio.max),
+                ]);
+            }
         }
         table.column_iter_mut().skip(1).for_each(|column| {
             column.set_cell_alignment(comfy_table::CellAlignment::Right);
@@ -97,22 +121,11 @@ impl Report {
         format!("{table}\n\n{}\n{}\n{}", self.details(), self.charges(), machine::sentence(&self.machine))
     }
 
-    fn add_row(&self, table: &mut Table, figure: &Figure, title: &str, value: impl Fn(&Sample) -> Option<f64>) {
-        let Some([kernel, proxy, ratio]) = self.compare(figure, value) else { return };
-        table.add_row([
-            title.to_owned(),
-            format!("{:.2}", kernel.median),
-            format!("{:.1}", proxy.median),
-            format!("{:.1}", ratio.median),
-            format!("{:.1} – {:.1}", ratio.min, ratio.max),
-        ]);
-    }
-
     /// Requests per second, and what the programs do for one request.
     fn details(&self) -> String {
         let mut text = String::new();
         for figure in &FIGURES {
-            let Some([kernel, proxy, _]) = self.compare(figure, |s| Some(s.outcome.per_second)) else { continue };
+            let Some([kernel, proxy, _]) = self.compare(figure, per_second, per_second) else { continue };
             let _ = write!(
                 text,
                 "{}: {:.0} requests/s by the kernel, {:.0} by HAProxy",
@@ -134,14 +147,16 @@ impl Report {
 
     fn charges(&self) -> &'static str {
         if self.machine["packet_threads"] == true {
-            "What is charged: to the kernel, the run time of its programs on node A; to HAProxy, the time of its process \
-             on node A: its code and its system calls, with TCP's way out. Neither pays for packets that come in at \
-             node A (driver, and for HAProxy also TCP): \"whole node\" adds them, as the time of the kernel threads that \
-             handle node A's interface. Wires, switch, node B and the client are charged to nobody.\n"
+            "What is charged: \"programs\" is the run time of the kernel programs on node A, the packets' driver not \
+             included. \"Process\" is the time of HAProxy on node A: its code and its system calls, with what it sends. \
+             \"Its packets\" is what arrives for it: the kernel thread that handles node A's interface, driver and TCP. \
+             \"Whole node\" charges the kernel path with that thread too. So the first comparison charges HAProxy with a \
+             driver that the programs do not pay for, the second leaves out half of its TCP, and the third charges both \
+             with everything. Switch, node B and the client are charged to nobody.\n"
         } else {
-            "What is charged: to the kernel, the run time of its programs on node A, without the driver; to HAProxy, the \
-             time of its process on node A: its code, its system calls, and the packets that were handled while it ran, \
-             whosever they were.\n"
+            "What is charged: to the kernel, the run time of its programs on node A, the packets' driver not included; to \
+             HAProxy, the time of its process on node A: its code, its system calls, and whatever packets were handled \
+             while it ran, those of the switch, node B and the client too.\n"
         }
     }
 }
@@ -154,9 +169,4 @@ fn sample_line(e: &Entry) -> Value {
             "requests": s.outcome.requests, "requests_per_second": s.outcome.per_second, "not_2xx": s.outcome.not_2xx,
             "errors": s.outcome.errors, "own_us": s.own_us(), "node_us": s.node_us(), "programs": programs,
             "client_time_wait": s.time_wait })
-}
-
-fn spreads_json(spreads: [Spread; 3]) -> Value {
-    let [kernel, proxy, ratio] = spreads.map(|s| json!({ "median": s.median, "min": s.min, "max": s.max }));
-    json!({ "kernel_us": kernel, "haproxy_us": proxy, "ratio": ratio })
 }
