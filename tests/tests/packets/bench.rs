@@ -143,7 +143,7 @@ impl Bench {
         for verdict in 0..MAX_VERDICTS as u32 {
             self.set_gate(verdict, 0);
         }
-        while self.events.next().is_some() {}
+        while self.events.take().is_some() {}
     }
 
     /// When this verdict was last reported (monotonic clock).

@@ -97,7 +97,7 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
     say("pair counters", nonzero(&wanted_pairs(row)), nonzero(&delta_pairs(before, after)));
     let want = row.flows.as_ref().unwrap_or(&before.flows);
     say("flows", flows_text(want), flows_text(&after.flows));
-    let events: Vec<_> = std::iter::from_fn(|| bench.events.next())
+    let events: Vec<_> = std::iter::from_fn(|| bench.events.take())
         .map(|e| (Verdict::from_number(e.verdict), e.function, e.source))
         .collect();
     let want: Vec<_> =
