@@ -11,7 +11,7 @@ use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
 use self::{live::Live, progress::Progress};
 use crate::{
-    federation::{Federation, Options, Place, remove_leftovers},
+    federation::{Federation, Functions, Options, Place, remove_leftovers},
     scenario::{self, Scenario},
     stop::Stop,
     view,
@@ -89,6 +89,7 @@ impl RunArgs {
             mode: self.mode,
             xdp: self.xdp,
             place: Place::Host,
+            functions: Functions::InAgent,
             agent,
             directory: self.directory.clone(),
             settings: self.settings.iter().cloned().collect(),
@@ -105,7 +106,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     }
     let federation = start(args, &stop)?;
     if !args.json {
-        println!("{} nodes are up:\n{}", federation.nodes.len(), view::examples(&federation));
+        println!("all nodes are up:\n{}", view::examples(&federation));
     }
     let live = Live::new(args.json, std::io::stdout().is_terminal());
     let outcome = match args.scenario {

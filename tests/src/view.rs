@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use crossterm::{cursor, queue, terminal};
 use dfaas_agent::status::{FunctionStatus, Status};
 
@@ -24,7 +24,8 @@ pub fn examples(federation: &Federation) -> String {
 /// All nodes and functions.
 pub fn table(statuses: &[(&str, Status)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "node",
         "mode",
