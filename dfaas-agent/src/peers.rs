@@ -105,7 +105,9 @@ impl Peer {
         let (IpAddr::V4(tunnel), std::net::SocketAddr::V4(service)) = (state.tunnel?, state.service?) else {
             return None;
         };
-        (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal: seal(&state.receive_key?) })
+        // A peer that has not drawn a key for us yet gets one from us first: epoch 0 keeps the kernel from using it.
+        let seal = state.receive_key.as_ref().map(seal).unwrap_or_default();
+        (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal })
     }
 
     /// Addresses its calls may come from.

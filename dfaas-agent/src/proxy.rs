@@ -223,7 +223,8 @@ impl Proxy {
             tokio::select! {
                 outcome = &mut load => return outcome,
                 () = tokio::time::sleep(COUNT_INTERVAL) => {
-                    if let Ok(reading) = process.counts().await {
+                    if let Ok(mut reading) = process.counts().await {
+                        reading.incomplete();
                         self.counts.absorb(reading, &self.current);
                     }
                 }

@@ -12,12 +12,18 @@ use crate::name::{FunctionName, NodeId};
 type Weights = BTreeMap<(FunctionName, NodeId), u32>;
 
 /// Commands that lead from one set of values to another of the same structure. What lets calls in comes before
-/// what keeps calls out, so that no call is refused in between that both sets would serve.
+/// what keeps calls out, and weights change while they are out of use, so that no call fails in between that
+/// both sets would serve.
 pub(super) fn changes(from: &Values, to: &Values) -> Vec<String> {
-    let (mut opening, mut closing) = (Vec::new(), Vec::new());
+    let (mut first, mut opening, mut closing, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((function, peer), weight) in changed_weights(from, to) {
         let command = format!("set server {}/{peer} weight {weight}", peers_backend(&function));
-        if weight > 0 { opening.push(command) } else { closing.push(command) }
+        let early = match (from.peers_usable(&function), to.peers_usable(&function)) {
+            (false, _) => true,
+            (true, false) => false,
+            (true, true) => weight > 0,
+        };
+        if early { first.push(command) } else { last.push(command) }
     }
     let empty = BTreeMap::new();
     for (map, new) in &to.maps {
@@ -34,8 +40,7 @@ pub(super) fn changes(from: &Values, to: &Values) -> Vec<String> {
         }
         closing.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("del map {map} {key}")));
     }
-    opening.append(&mut closing);
-    opening
+    [first, opening, closing, last].concat()
 }
 
 fn opens(map: &str, before: &str, after: &str) -> bool {
@@ -144,12 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_let_in_elsewhere_before_they_are_kept_out_here() {
-        let here = values(&[("figlet", "100")], 0);
-        let there = values(&[("figlet", "0")], 5);
-        let server = |commands: Vec<String>| commands.iter().position(|command| command.starts_with("set server"));
-        assert_eq!(server(changes(&here, &there)), Some(0));
-        assert_eq!(server(changes(&there, &here)), Some(1));
+    fn weights_change_while_their_servers_are_out_of_use() {
+        let with = |limit, usable: &str, weight| {
+            let mut values = values(&[("figlet", limit)], weight);
+            values.maps.insert("peers_usable.map", BTreeMap::from([("figlet".to_owned(), usable.to_owned())]));
+            values
+        };
+        let kinds = |commands: Vec<String>| -> Vec<String> {
+            commands.iter().map(|command| command.split(['/', '.']).next().unwrap().to_owned()).collect()
+        };
+        let (here, there) = (with("100", "0", 1), with("0", "1", 5));
+        assert_eq!(
+            kinds(changes(&here, &there)),
+            ["set server peers:figlet", "set map peers_usable", "set map local_limit"]
+        );
+        assert_eq!(
+            kinds(changes(&there, &here)),
+            ["set map local_limit", "set map peers_usable", "set server peers:figlet"]
+        );
+        assert_eq!(changes(&there, &with("0", "1", 0)).len(), 1);
     }
 
     #[test]

@@ -74,10 +74,17 @@ impl Reading {
         }
     }
 
-    /// A worker lives but did not answer: rows that are missing may still exist.
+    /// Rows that are missing may still exist: a worker did not answer, or has yet to hand its rows over.
     pub(super) fn incomplete(&mut self) {
         self.incomplete = true;
     }
+}
+
+struct Live {
+    row: Row,
+    /// The last complete reading lacked it. A worker may have handed it over and ended while that was taken,
+    /// so only the next one tells that it is gone.
+    missing: bool,
 }
 
 /// Sums over all rows ever seen.
@@ -85,24 +92,24 @@ impl Reading {
 pub(super) struct Accumulator {
     /// Rows without their pid.
     ended: BTreeMap<String, Row>,
-    live: BTreeMap<String, Row>,
+    live: BTreeMap<String, Live>,
     functions: BTreeSet<FunctionName>,
 }
 
 impl Accumulator {
     /// Names that `rendered` lacks are forgotten.
     pub(super) fn absorb(&mut self, reading: Reading, rendered: &Rendered) {
-        for (key, row) in std::mem::take(&mut self.live) {
+        for (key, Live { row, missing }) in std::mem::take(&mut self.live) {
             match reading.rows.get(&key) {
                 // A count that fell began anew: an expired row that came back, or a reused pid.
                 Some(now) if now.iter().zip(&row).all(|(now, before)| now >= before) => {}
-                None if reading.incomplete => {
-                    self.live.insert(key, row);
+                None if reading.incomplete || !missing => {
+                    self.live.insert(key, Live { row, missing: missing || !reading.incomplete });
                 }
                 Some(_) | None => add(self.ended.entry(without_pid(&key).to_owned()).or_default(), &row),
             }
         }
-        self.live.extend(reading.rows);
+        self.live.extend(reading.rows.into_iter().map(|(key, row)| (key, Live { row, missing: false })));
         self.functions = rendered.functions();
         let functions = &self.functions;
         self.ended.retain(|what, _| match What::parse(what) {
@@ -120,7 +127,7 @@ impl Accumulator {
             let local_rate = local_rates.get(function).copied().unwrap_or(0);
             sample.functions.insert(function.clone(), FunctionSample { local_rate, ..FunctionSample::default() });
         }
-        let live = self.live.iter().map(|(key, row)| (without_pid(key), row));
+        let live = self.live.iter().map(|(key, live)| (without_pid(key), &live.row));
         for (what, row) in self.ended.iter().map(|(what, row)| (what.as_str(), row)).chain(live) {
             if let Some(what) = What::parse(what) {
                 sample.add(what, row);

@@ -2,10 +2,10 @@
 //! starts it again when it dies. It outlives the agent if asked to.
 
 mod master;
+mod paths;
 
 use std::{
     fs, io,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
-use self::master::Master;
+use self::{
+    master::Master,
+    paths::{LOAD_TIMEOUT, POLL, Paths, processes},
+};
 use super::{
     CliError, ProxyError,
     check::complaint,
@@ -29,12 +32,8 @@ use super::{
     settings::ProxySettings,
 };
 
-const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
-/// The run directory is usually memory: a peer whose health flaps must not fill it with log lines.
-const LOG_MAX_BYTES: u64 = 4 << 20;
 
 /// What the supervisor is to do when the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +49,6 @@ pub(super) struct Managed {
     pid: watch::Receiver<u32>,
     restarts: Arc<AtomicU64>,
     supervisor: JoinHandle<()>,
-}
-
-/// The files and sockets of one instance.
-#[derive(Clone, Debug)]
-struct Paths {
-    program: PathBuf,
-    config: PathBuf,
-    master_socket: PathBuf,
-    runtime_socket: PathBuf,
-    pid_file: PathBuf,
-    log: PathBuf,
 }
 
 impl Managed {
@@ -120,21 +108,25 @@ impl Managed {
 
     /// Counts of the current worker and of those that are leaving.
     pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
+        let current = Cli::new(self.paths.runtime_socket.clone()).ask(&format!("show info;{SHOW_CALLS}")).await?;
+        let pid = info_field(&current, "Pid").and_then(|pid| pid.parse().ok());
         let mut reading = Reading::default();
-        reading.add_worker(&Cli::new(self.paths.runtime_socket.clone()).ask(SHOW_CALLS).await?);
+        reading.add_worker(&current);
         let cli = self.paths.master_cli();
-        let Ok(processes) = processes(&cli).await else {
-            // The master starts over, so there may be leaving workers.
-            reading.incomplete();
-            return Ok(reading);
+        let processes = match processes(&cli).await {
+            Ok(processes) => processes,
+            Err(err) => {
+                tracing::debug!("counts: {err}");
+                Processes::default()
+            }
         };
+        if processes.worker != pid || !processes.leaving.is_empty() {
+            reading.incomplete();
+        }
         for pid in processes.leaving {
             match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
                 Ok(answer) => reading.add_worker(&answer),
-                Err(err) => {
-                    tracing::debug!(pid, "counts: {err}");
-                    reading.incomplete();
-                }
+                Err(err) => tracing::debug!(pid, "counts: {err}"),
             }
         }
         Ok(reading)
@@ -229,66 +221,5 @@ async fn supervise(
         started = Instant::now();
         restarts.fetch_add(1, Ordering::Relaxed);
         let _ = pid.send(master.pid());
-    }
-}
-
-async fn processes(cli: &Cli) -> Result<Processes, CliError> {
-    let answer = cli.ask("show proc;quit").await?;
-    Processes::parse(&answer).ok_or_else(|| CliError::Unexpected { command: "show proc".to_owned(), missing: "master" })
-}
-
-impl Paths {
-    fn of(settings: &ProxySettings) -> Self {
-        Self {
-            program: settings.program.clone(),
-            config: settings.config_file(),
-            master_socket: settings.master_socket(),
-            runtime_socket: settings.runtime_socket(),
-            pid_file: settings.pid_file(),
-            log: settings.log_file(),
-        }
-    }
-
-    fn master_cli(&self) -> Cli {
-        Cli::new(self.master_socket.clone())
-    }
-
-    /// Waits until the worker that answers the runtime socket has the configuration with this stamp, and the
-    /// master, which starts over once its worker is loaded, answers too.
-    async fn until_loaded(&self, stamp: &str, log_from: u64) -> Result<(), ProxyError> {
-        let cli = Cli::new(self.runtime_socket.clone());
-        let deadline = Instant::now() + LOAD_TIMEOUT;
-        loop {
-            if let Ok(info) = cli.ask("show info").await
-                && info_field(&info, "description") == Some(stamp)
-                && processes(&self.master_cli()).await.is_ok()
-            {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(ProxyError::NotLoaded { message: self.log_since(log_from) });
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    fn log_length(&self) -> u64 {
-        fs::metadata(&self.log).map_or(0, |data| data.len())
-    }
-
-    /// What HAProxy said since the log had this length.
-    fn log_since(&self, from: u64) -> String {
-        let log = fs::read(&self.log).unwrap_or_default();
-        let new = log.get(from as usize..).unwrap_or(&log);
-        complaint(&String::from_utf8_lossy(new))
-    }
-
-    /// HAProxy appends, so an emptied file goes on from its start.
-    fn bound_log(&self) {
-        if self.log_length() > LOG_MAX_BYTES
-            && let Err(err) = fs::OpenOptions::new().write(true).open(&self.log).and_then(|file| file.set_len(0))
-        {
-            tracing::warn!("cannot empty {}: {err}", self.log.display());
-        }
     }
 }

@@ -153,3 +153,30 @@ pub(super) fn example() -> ProxySettings {
         instance: Instance::Managed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut ProxySettings)) -> String {
+        let mut settings = example();
+        change(&mut settings);
+        settings.validate().err().map(|err| err.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn settings_that_haproxy_could_misread_are_refused_by_name() {
+        assert_eq!(refusal(|_| ()), "");
+        for (text, named) in [
+            (refusal(|s| s.service.clear()), "service"),
+            (refusal(|s| s.exporter = s.placed), "127.0.0.1:10080"),
+            (refusal(|s| s.run_dir = "run".into()), "run_dir"),
+            (refusal(|s| s.run_dir = "/run/a b".into()), "/run/a b"),
+            (refusal(|s| s.run_dir = "/run/x\nglobal".into()), "run_dir"),
+            (refusal(|s| s.run_dir = format!("/run/{}", "x".repeat(90)).into()), "at most 90 bytes"),
+            (refusal(|s| s.user = Some(("nobody".to_owned(), "no group".to_owned()))), "no group"),
+        ] {
+            assert!(text.contains(named), "{text:?} does not name {named:?}");
+        }
+    }
+}

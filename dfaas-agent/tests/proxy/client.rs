@@ -46,7 +46,7 @@ impl Connection {
 
     /// A connection whose source address is `source`.
     pub(crate) async fn from(to: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
+        let socket = if to.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
         if let Some(source) = source {
             socket.bind(SocketAddr::new(source, 0))?;
         }

@@ -159,6 +159,11 @@ impl Node {
         SocketAddr::new(self.ip(last), 20_080)
     }
 
+    /// A port for addresses that nodes share.
+    pub(crate) fn port(&self) -> u16 {
+        21_000 + u16::from(self.number)
+    }
+
     pub(crate) fn pid_file(&self) -> PathBuf {
         self.settings.run_dir.join("haproxy.pid")
     }

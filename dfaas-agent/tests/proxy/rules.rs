@@ -1,10 +1,13 @@
 //! Who may call what.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use crate::{
     client::{Connection, call, call_from},
-    harness::{Node, OWN_ID, PEER_A, PEER_B, accepting, function, local_first},
+    harness::{Node, OWN_ID, PEER_A, PEER_B, Server, accepting, function, local_first, to_peers},
 };
 
 fn from_node(id: &str) -> String {
@@ -132,6 +135,36 @@ async fn sticky_hand_off_connections_stay_open() {
 }
 
 #[tokio::test]
+async fn ipv6_works_throughout_and_peers_may_share_a_host() {
+    let mut node = Node::new().await;
+    let localhost = IpAddr::from(Ipv6Addr::LOCALHOST);
+    let service = SocketAddr::new(localhost, node.port());
+    let gateway = Server::start(SocketAddr::new(localhost, node.port() + 1_000), "gateway").await;
+    let peers = Server::start(SocketAddr::new(localhost, node.port() + 2_000), "peer-a").await;
+    node.settings.service.push(service);
+    node.settings.gateway_host = "::1".parse().unwrap();
+    node.settings.gateway_port = node.port() + 1_000;
+    let here = accepting(accepting(local_first(None), PEER_A, 9.0), PEER_B, 9.0);
+    let there = to_peers(local_first(Some(0.0)), &[(PEER_A, 1), (PEER_B, 1)]);
+    let mut decision = node.decision(&[("figlet", here), ("there", there)]);
+    for peer in decision.peers.values_mut() {
+        peer.proxy_host = "::1".parse().unwrap();
+        peer.proxy_port = node.port() + 2_000;
+        peer.addresses = vec![localhost];
+    }
+    let proxy = node.start(&decision).await;
+    assert_eq!(call(service, &from_node(PEER_A)).await.status, 200);
+    assert_eq!(call(service, &from_node(PEER_B)).await.status, 200);
+    assert_eq!(gateway.seen("x-forwarded-for").as_deref(), Some("::1"));
+    for _ in 0..2 {
+        let answer = call(service, "POST /function/there HTTP/1.1").await;
+        assert_eq!((answer.status, answer.header("X-Server")), (200, Some("::1")));
+    }
+    assert_eq!((gateway.calls(), peers.calls()), (2, 2));
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_body_of_20_mb_passes_with_and_without_expect() {
     let node = Node::new().await;
     let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
@@ -148,7 +181,7 @@ async fn a_body_of_20_mb_passes_with_and_without_expect() {
 #[tokio::test]
 async fn the_exporter_answers_where_it_is_asked_to() {
     let mut node = Node::new().await;
-    let exporter = std::net::SocketAddr::new(node.ip(1), 20_405);
+    let exporter = SocketAddr::new(node.ip(1), 20_405);
     node.settings.exporter = Some(exporter);
     let proxy = node.start(&node.decision(&[])).await;
     assert_eq!(call(exporter, "GET /metrics HTTP/1.1").await.status, 200);

@@ -61,12 +61,22 @@ fn counts_go_on_over_a_reload_and_a_reused_pid() {
     };
     assert_eq!(service(reading(&[(1, 10)])), 10);
     assert_eq!(service(reading(&[(1, 11), (2, 3), (1, 12)])), 15, "two workers know the row of the first");
-    let mut busy = reading(&[(2, 3)]);
-    busy.incomplete();
-    assert_eq!(service(busy), 15, "the old worker was too busy to answer");
-    assert_eq!(service(reading(&[(2, 4)])), 16, "the old worker has ended");
-    assert_eq!(service(reading(&[(2, 1)])), 17, "a new worker with the same pid");
-    assert_eq!(service(Reading::default()), 17, "no rows yet");
+    let busy = || {
+        let mut reading = reading(&[(2, 3)]);
+        reading.incomplete();
+        reading
+    };
+    assert_eq!(service(busy()), 15, "the old worker was too busy to answer");
+    assert_eq!(service(reading(&[(2, 3)])), 15, "the row is on its way to the new worker");
+    assert_eq!(service(busy()), 15);
+    assert_eq!(service(reading(&[(1, 13), (2, 3)])), 16, "and has arrived");
+    assert_eq!(service(reading(&[(2, 4)])), 17);
+    assert_eq!(service(reading(&[(2, 4)])), 17, "the row has expired");
+    assert_eq!(service(reading(&[(1, 1), (2, 4)])), 18, "and begins anew");
+    assert_eq!(service(reading(&[(1, 1), (2, 1)])), 19, "a new worker with the same pid");
+    for _ in 0..3 {
+        assert_eq!(service(Reading::default()), 19, "no rows yet");
+    }
 }
 
 #[test]
@@ -75,6 +85,8 @@ fn a_function_that_is_gone_is_forgotten() {
     accumulator.absorb(reading(&[(1, 10)]), &rendered());
     let nothing = render(&crate::proxy::settings::example(), &Decision::default());
     accumulator.absorb(Reading::default(), &nothing);
+    accumulator.absorb(Reading::default(), &nothing);
+    assert!(accumulator.live.is_empty());
     assert_eq!(accumulator.ended.keys().collect::<Vec<_>>(), ["_"]);
 }
 

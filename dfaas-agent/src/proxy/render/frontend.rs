@@ -13,6 +13,7 @@ const FROM_NODE: &str = "{ req.fhdr_cnt(DFaaS-Node-ID) gt 0 }";
 const ROUTED: &str = "{ var(txn.route) -m found }";
 const LOCAL: &str = "{ var(txn.route) -m str local }";
 const PEERS: &str = "{ var(txn.route) -m str peers }";
+const PEERS_USABLE: &str = "{ var(txn.name),map_str_int(peers_usable.map,0) gt 0 }";
 const BELOW_LIMIT: &str = "{ var(txn.local_rate),sub(txn.local_limit) lt 0 }";
 
 pub(super) fn render(text: &mut Text, settings: &ProxySettings) {
@@ -127,9 +128,9 @@ fn client_call(text: &mut Text, placed: bool) {
     refuse(text, 429, Count::RefusedSaturated, &refused_slot);
     for (target, condition) in [
         ("local", format!("{{ var(txn.slot),sub(txn.local_below) lt 0 }} {BELOW_LIMIT}")),
-        ("peers", "{ var(txn.peers) -m int gt 0 }".to_owned()),
+        ("peers", format!("{PEERS_USABLE} {{ var(txn.peers) -m int gt 0 }}")),
         // A worker that a reload replaces counts no server as usable, though its last calls still reach them.
-        ("peers", "{ stopping } { var(txn.name),map_str_int(peers_weight.map,0) gt 0 }".to_owned()),
+        ("peers", format!("{PEERS_USABLE} {{ stopping }}")),
         // The peers' share falls to this node while they are down, if it has a share at all.
         ("local", format!("{{ var(txn.local_below),sub(txn.reject_below) gt 0 }} {BELOW_LIMIT}")),
     ] {

@@ -51,7 +51,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
     text.line(format!("table st_peers type string len 130 size {rows} expire 1m store http_req_rate(1s)"));
     // Rows end in the pid of the worker that counts in them: what the old worker pushes never overwrites what
     // the new one has counted.
-    text.line(format!("table st_calls type string len 144 size {} expire 10m store gpc({})", 8 * rows, Count::LEN));
+    text.line(format!("table st_calls type string len 144 size {} expire 1h store gpc({})", 8 * rows, Count::LEN));
 
     defaults(text);
     if let Some(exporter) = settings.exporter {

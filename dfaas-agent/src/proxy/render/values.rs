@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Whether a function may go to peers at all.
+pub(in crate::proxy) const PEERS_USABLE: &str = "peers_usable.map";
+
 /// HAProxy's largest server weight.
 const WEIGHT_MAX: u32 = 256;
 
@@ -31,7 +34,7 @@ impl Values {
             "local_limit.map",
             "peer_address.map",
             "peer_limit.map",
-            "peers_weight.map",
+            PEERS_USABLE,
             "reject_below.map",
         ] {
             values.maps.insert(map, BTreeMap::new());
@@ -61,6 +64,11 @@ impl Values {
         self.weights.get(&(function.clone(), peer.clone())).copied().unwrap_or(0)
     }
 
+    /// False: the servers of this function are out of use, whatever their weights.
+    pub(in crate::proxy) fn peers_usable(&self, function: &FunctionName) -> bool {
+        self.maps.get(PEERS_USABLE).and_then(|map| map.get(function.as_str())).is_some_and(|usable| usable == "1")
+    }
+
     fn put(&mut self, map: &'static str, key: String, value: String) {
         if let Some(entries) = self.maps.get_mut(map) {
             entries.insert(key, value);
@@ -85,14 +93,16 @@ impl Values {
             peers(settings, decision).map(|(id, _)| (id, usable_weight(table, id))).collect();
         let heaviest = usable.values().copied().max().unwrap_or(0);
         for (id, weight) in &usable {
-            self.weights.insert((function.clone(), (*id).clone()), scaled(*weight, heaviest));
+            // Where the map says no, the servers keep a weight: a call that was about to be sent finds one.
+            let weight = if heaviest == 0 { 1 } else { scaled(*weight, heaviest) };
+            self.weights.insert((function.clone(), (*id).clone()), weight);
             if let Some(limit) = table.limits_in.get(*id) {
                 self.put("peer_limit.map", format!("{function},{id}"), whole_limit(*limit).to_string());
             }
         }
         let peers_weight = usable.values().map(|weight| u64::from(*weight)).sum();
         let (reject_below, local_below) = shares(table, peers_weight);
-        self.put("peers_weight.map", function.to_string(), u8::from(peers_weight > 0).to_string());
+        self.put(PEERS_USABLE, function.to_string(), u8::from(heaviest > 0).to_string());
         self.put("reject_below.map", function.to_string(), reject_below.to_string());
         self.put("local_below.map", function.to_string(), local_below.to_string());
     }
