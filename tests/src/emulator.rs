@@ -17,6 +17,7 @@ use crate::{
     view,
 };
 
+const TROUBLES_SHOWN: usize = 10;
 /// Until all nodes see each other.
 const SETTLE: Duration = Duration::from_mins(1);
 
@@ -148,6 +149,9 @@ fn play(
             println!("{}", report.json());
         } else {
             println!("{}", report.table());
+            for line in report.tally().troubles().lines().take(TROUBLES_SHOWN) {
+                println!("not answered with 200: {line}");
+            }
         }
         for deviation in report.deviations() {
             eprintln!("not as expected: {deviation}");

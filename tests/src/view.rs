@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use crossterm::{cursor, queue, terminal};
 use dfaas_agent::status::{FunctionStatus, Status};
 
 use crate::federation::Federation;
+
+/// A line below the heading, none between the rows.
+pub const PRESET: &str = "     ──            ";
 
 /// How to call the nodes from the host.
 pub fn examples(federation: &Federation) -> String {
@@ -24,8 +27,7 @@ pub fn examples(federation: &Federation) -> String {
 /// All nodes and functions.
 pub fn table(statuses: &[(&str, Status)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(PRESET).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "node",
         "mode",
