@@ -69,6 +69,8 @@ fn calls_are_served_elsewhere_when_a_peers_machine_is_lost() {
     let mut bed = Bed::new(|options| {
         options.functions = Functions::Lasting;
         options.rate_limits_of.insert("figlet".to_owned(), vec![5, 20, 30]);
+        // Calls that wait until n3 is known to be gone come to n2 together.
+        options.settings.insert("AGENT_BURST".to_owned(), "3s".to_owned());
     });
     let load = load(&bed, 0, 15.0, Connections::PerCall);
     settled_load(&load);
