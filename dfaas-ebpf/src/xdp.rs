@@ -184,7 +184,7 @@ fn rewrite(x: Xdp, act: u32, plan: &Plan) -> u32 {
         ENCAPSULATE => tunnel::encapsulate(x, plan.a, plan.b),
         PASS_INNER => tunnel::pass_inner(x, plan.b, plan.a),
         RETURN_INNER => tunnel::return_inner(x, plan),
-        ANSWER_INNER => match tunnel::uncover(x) {
+        ANSWER_INNER => match tunnel::uncover(x, plan) {
             0 => reply::answer(x, &plan.segment, plan.a, plan.b),
             failed => failed,
         },

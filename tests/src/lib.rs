@@ -4,6 +4,7 @@
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`client`]: calls and loads from a namespace
+//! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
@@ -16,6 +17,7 @@ pub mod emulator;
 pub mod federation;
 pub mod netns;
 pub mod network;
+pub mod packet;
 pub mod scenario;
 pub mod stop;
 pub mod view;
