@@ -41,7 +41,7 @@ fn three_nodes_answer_and_share_a_load_as_they_agreed() {
         assert_eq!((answer.text(), &server), (hash.clone(), &bed.nodes[i].name));
     }
     let cloudnet = Scenario::find("cloudnet").unwrap();
-    let report = scenario::run(&bed, cloudnet, Some(12), &mut |_| true).unwrap();
+    let report = scenario::run(&bed, cloudnet, Some(12), &mut |_| Ok(true)).unwrap();
     assert!(report.is_ok(), "{:#?}\n{}\n{}", report.deviations(), report.table(), report.tally().troubles());
     let prefix = format!("{}-", bed.prefix());
     assert_eq!(files_named("/run/netns", &prefix).len(), 5, "three nodes, a client and a switch");

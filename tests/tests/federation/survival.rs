@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use dfaas_tests::{
-    client::{Call, Connections, Load, Running, Tally},
+    client::{Call, Connections, Load, Running, Second, Tally},
     federation::Functions,
 };
 
@@ -81,7 +81,7 @@ fn calls_are_served_elsewhere_when_a_peers_machine_is_lost() {
     // Calls that n3 was working on are lost; those that came to n1 later wait until n3 is known to be gone, at most.
     let later = lost.as_secs() as usize + 1;
     assert_unharmed_from(&tally, later);
-    let in_flight = tally.total().unsuccessful() - tally.seconds[..2].iter().map(|s| s.unsuccessful()).sum::<u64>();
+    let in_flight = tally.total().unsuccessful() - tally.seconds[..2].iter().map(Second::unsuccessful).sum::<u64>();
     assert!(in_flight <= 3, "{in_flight} calls failed\n{}", tally.troubles());
     assert!(tally.seconds[2..later - 1].iter().any(|s| s.served_by(&bed.nodes[2].id) > 0), "n3 was never used");
 }
