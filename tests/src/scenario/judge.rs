@@ -59,7 +59,7 @@ pub fn judge(tally: &Tally, split: &Split, names: &[String], served: impl Fn(&Se
         deviations.push(format!("{} calls were made, expected {wanted}", total.calls()));
     }
     if total.unsuccessful() > 0 {
-        let first = tally.troubles.iter().find(|(due, _)| due.as_secs() as usize >= SETTLING_SECONDS);
+        let first = total.troubles.first();
         let first = first.map_or(String::new(), |(due, text)| format!("; at {:.2} s: {text}", due.as_secs_f64()));
         deviations.push(format!("{} of {wanted} calls failed{first}", total.unsuccessful()));
     }
