@@ -245,11 +245,6 @@ impl Row {
         self
     }
 
-    pub(crate) fn no_event(mut self) -> Self {
-        self.event = None;
-        self
-    }
-
     /// Reported with this function and source.
     pub(crate) fn event(mut self, function: u32, source: std::net::Ipv4Addr) -> Self {
         self.event = Some((function, source));
