@@ -241,7 +241,7 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
         time_ns: u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?),
         verdict: word(8)?,
         function: word(12)?,
-        source: Address([word(16)?, word(20)?, word(24)?, word(28)?]),
+        source: Address(bytes.get(16..32)?.try_into().ok()?),
     })
 }
 

@@ -186,7 +186,7 @@ impl Bench {
         let forwarded = self.tables.forwarded().map(|(key, flow)| (Where::Forwarded, key, flow));
         let mut all: Vec<_> =
             forwarded.chain(self.tables.decided().map(|(key, flow)| (Where::Decided, key, flow))).collect();
-        all.sort_by_key(|(place, key, _)| (*place, key.address, key.port));
+        all.sort_by_key(|(place, key, _)| (*place, key.address, key.port.get()));
         all
     }
 

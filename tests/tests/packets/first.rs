@@ -132,7 +132,7 @@ fn full_table(now: Now) -> Row {
             let flow = c.flow(PEER, B);
             for i in 0..MAX_FORWARDED as u32 {
                 let mut key = c.key();
-                key.address.0[0] = i + 1;
+                key.address.0[..4].copy_from_slice(&(i + 1).to_ne_bytes());
                 b.tables.set_forwarded(&key, &flow).unwrap();
             }
         })
