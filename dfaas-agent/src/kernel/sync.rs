@@ -155,12 +155,13 @@ impl Sync {
         };
         let (number, peer) = (entry.number, entry.peer);
         self.tables.set_peer(number, &peer)?;
-        let stale = self.tables.peer_addresses().into_iter().filter(|(_, n)| *n == number);
+        if old.tunnel == peer.tunnel && old.service == peer.service && old.alias == peer.alias {
+            return Ok(());
+        }
         let fresh: [IpAddr; 3] = [facts.tunnel.into(), (*facts.service.ip()).into(), alias.into()];
-        if old.tunnel != peer.tunnel || old.service != peer.service || old.alias != peer.alias {
-            for (address, _) in stale.filter(|(address, _)| !fresh.contains(address)) {
-                self.tables.remove_peer_address(address)?;
-            }
+        let known = self.tables.peer_addresses().into_iter();
+        for (address, _) in known.filter(|(address, n)| *n == number && !fresh.contains(address)) {
+            self.tables.remove_peer_address(address)?;
         }
         fresh.into_iter().try_for_each(|address| self.tables.set_peer_address(address, number))
     }

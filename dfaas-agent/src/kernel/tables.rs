@@ -198,13 +198,22 @@ impl Tables {
         self.decided.insert(key, flow, 0).context("cannot write a flow")
     }
 
-    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many.
-    pub fn sweep(&mut self, before_ns: u64) -> Result<usize> {
-        let idle: Vec<_> = self.forwarded().filter(|(_, flow)| flow.last_ns < before_ns).map(|(key, _)| key).collect();
+    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many, and
+    /// how many are left.
+    pub fn sweep(&mut self, before_ns: u64) -> Result<(usize, usize)> {
+        let mut idle = Vec::new();
+        let mut live = 0;
+        for (key, flow) in self.forwarded() {
+            if flow.last_ns < before_ns {
+                idle.push(key);
+            } else {
+                live += 1;
+            }
+        }
         for key in &idle {
             absent_is_fine(self.forwarded.remove(key)).context("cannot remove a flow")?;
         }
-        Ok(idle.len())
+        Ok((idle.len(), live))
     }
 
     pub fn clear_flows(&mut self) -> Result<()> {
