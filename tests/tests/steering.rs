@@ -194,7 +194,7 @@ impl Bed {
 
     fn dump(&self) {
         for (i, node) in self.nodes.iter().enumerate() {
-            for (verdict, n) in node.tables.verdicts().unwrap() {
+            for (verdict, n) in node.tables.verdicts().expect("the maps are there") {
                 if n > 0 {
                     eprintln!("n{} {n:>6} {}", i + 1, verdict.name());
                 }
@@ -203,7 +203,7 @@ impl Bed {
     }
 
     fn verdict(&self, node: usize, verdict: Verdict) -> u64 {
-        self.nodes[node].tables.verdicts().unwrap()[verdict.number() as usize].1
+        self.nodes[node].tables.verdicts().expect("the maps are there")[verdict.number() as usize].1
     }
 }
 
