@@ -106,7 +106,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         eprintln!("removed what {prefix} had left behind");
     }
     let federation = start(args, &stop)?;
-    if !args.json {
+    if !args.json && (args.scenario.is_some() || !args.keep) {
         view::print(&format!("all nodes are up:\n{}", view::examples(&federation)))?;
     }
     let live = Live::new(args.json, std::io::stdout().is_terminal());
@@ -172,6 +172,7 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
     if keep {
         let (examples, prefix) = (view::examples(&federation), federation.prefix().to_owned());
         federation.keep()?;
+        // On the error output: the results are the other's.
         eprintln!("{prefix} stays:\n{examples}\nTo remove it: federation clean");
         return Ok(true);
     }
