@@ -104,13 +104,12 @@ impl Sync {
         if let Some(entry) = self.peers.get(node) {
             return Some((entry.number, self.alias(entry.number)));
         }
-        let entry = match self.inherited.remove(&raw_v4(tunnel)) {
-            Some(entry) => entry,
-            None => {
-                let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
-                let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
-                PeerEntry { number, peer: Peer::default() }
-            }
+        let entry = if let Some(entry) = self.inherited.remove(&raw_v4(tunnel)) {
+            entry
+        } else {
+            let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
+            let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
+            PeerEntry { number, peer: Peer::default() }
         };
         let number = entry.number;
         self.peers.insert(node.clone(), entry);

@@ -135,15 +135,15 @@ impl Bench {
         self.tables.clear_flows().unwrap();
         world::fill(&mut self.tables);
         self.forget_events();
-        self.placed.get_or_insert_with(|| TcpListener::bind(world::PLACED).unwrap());
-        self.handoff.get_or_insert_with(|| TcpListener::bind(world::HANDOFF).unwrap());
+        self.placed.get_or_insert_with(|| listen(world::PLACED));
+        self.handoff.get_or_insert_with(|| listen(world::HANDOFF));
     }
 
     fn forget_events(&mut self) {
         for verdict in 0..MAX_VERDICTS as u32 {
             self.set_gate(verdict, 0);
         }
-        while self.events.next().is_some() {}
+        while self.events.take().is_some() {}
     }
 
     /// When this verdict was last reported (monotonic clock).
@@ -265,4 +265,18 @@ fn client_socket(from: SocketAddrV4) -> OwnedFd {
     setsockopt(&client, ReuseAddr, &true).unwrap();
     bind(client.as_raw_fd(), &SockaddrIn::from(from)).unwrap();
     client
+}
+
+/// A listener that was closed a moment ago lives on while another thread starts a process: the child holds a copy of it
+/// until it has become the other program.
+fn listen(address: std::net::SocketAddrV4) -> TcpListener {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        match TcpListener::bind(address) {
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse && std::time::Instant::now() < deadline => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            result => return result.unwrap_or_else(|e| panic!("cannot listen on {address}: {e}")),
+        }
+    }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Row {
     /// The time of the entry moves on.
     pub(crate) touched: bool,
     pub(crate) event: Option<(u32, std::net::Ipv4Addr)>,
+    /// No headroom is left for poison.
+    pub(crate) takes_all_room: bool,
 }
 
 pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
@@ -80,6 +82,7 @@ pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
         flows: None,
         touched: false,
         event: None,
+        takes_all_room: false,
     }
 }
 
@@ -236,8 +239,9 @@ impl Row {
         self
     }
 
-    pub(crate) fn no_event(mut self) -> Self {
-        self.event = None;
+    /// The frame grows by so much that the headroom cannot be poisoned: run with zeroes only.
+    pub(crate) fn takes_all_room(mut self) -> Self {
+        self.takes_all_room = true;
         self
     }
 

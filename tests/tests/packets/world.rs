@@ -211,7 +211,7 @@ pub(crate) fn fill(tables: &mut Tables) {
             tables.set_peer_address(IpAddr::V4(address), number).unwrap();
         }
     }
-    tables.set_control(&Control { secret: SECRET, draining: 0, reserved: 0 }).unwrap();
+    tables.set_control(&Control { secret: SECRET, draining: 0, layout: 0 }).unwrap();
     tables.set_answer(ANSWER_BUSY, &Answer::new(BUSY.as_bytes()).unwrap()).unwrap();
     tables.set_answer(ANSWER_UNAVAILABLE, &Answer::new(UNAVAILABLE.as_bytes()).unwrap()).unwrap();
 }
