@@ -12,7 +12,7 @@ use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 use self::{live::Live, progress::Progress};
 use crate::{
     federation::{Federation, Functions, Options, Place, remove_leftovers},
-    scenario::{self, Scenario},
+    scenario::{self, Pace, Scenario},
     stop::Stop,
     view,
 };
@@ -138,9 +138,10 @@ fn play(
     if !args.json {
         view::print(&format!("{}: {}", scenario.name, scenario.description))?;
     }
+    let pace = Pace { seconds: args.duration, ..Pace::default() };
     let mut is_ok = true;
     loop {
-        let report = scenario::run(federation, scenario, args.duration, &mut |moment| {
+        let report = scenario::run(federation, scenario, pace, &mut |moment| {
             live.show(moment.statuses, Some(moment.tally))?;
             Ok(!stop.is_set())
         })?;
