@@ -63,6 +63,8 @@ pub(crate) struct Bench {
     handoff: Option<TcpListener>,
     /// Sockets that a row needs while it runs.
     pub(crate) kept: Vec<TcpStream>,
+    /// HAProxy's own listener, for the rows that want it.
+    service: Option<TcpListener>,
     _pins: Removed,
 }
 
@@ -125,6 +127,7 @@ impl Bench {
             placed: None,
             handoff: None,
             kept: Vec::new(),
+            service: None,
             _pins: removed,
         }
     }
@@ -132,6 +135,7 @@ impl Bench {
     /// Back to the world that every row starts from.
     pub(crate) fn reset(&mut self) {
         self.kept.clear();
+        close(&mut self.service);
         self.tables.clear_flows().unwrap();
         world::fill(&mut self.tables);
         self.forget_events();
@@ -151,12 +155,17 @@ impl Bench {
         self.gates.set(verdict, time_ns, 0).unwrap();
     }
 
+    /// Listens at the service address.
+    pub(crate) fn start_service(&mut self) {
+        self.service = Some(listen(world::SERVICE));
+    }
+
     pub(crate) fn stop_placed(&mut self) {
-        self.placed = None;
+        close(&mut self.placed);
     }
 
     pub(crate) fn stop_handoff(&mut self) {
-        self.handoff = None;
+        close(&mut self.handoff);
     }
 
     pub(crate) fn placed(&self) -> &TcpListener {
@@ -169,7 +178,7 @@ impl Bench {
 
     /// A real connection of this tuple; the accepted end.
     pub(crate) fn connect(&mut self, from: SocketAddrV4, to: SocketAddrV4) {
-        let listener = TcpListener::bind(to).unwrap();
+        let listener = listen(to);
         let client = client_socket(from);
         connect(client.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
         let (server, _) = listener.accept().unwrap();
@@ -186,7 +195,7 @@ impl Bench {
         let forwarded = self.tables.forwarded().map(|(key, flow)| (Where::Forwarded, key, flow));
         let mut all: Vec<_> =
             forwarded.chain(self.tables.decided().map(|(key, flow)| (Where::Decided, key, flow))).collect();
-        all.sort_by_key(|(place, key, _)| (*place, key.address, key.port));
+        all.sort_by_key(|(place, key, _)| (*place, key.address, key.port.get()));
         all
     }
 
@@ -278,5 +287,12 @@ fn listen(address: std::net::SocketAddrV4) -> TcpListener {
             }
             result => return result.unwrap_or_else(|e| panic!("cannot listen on {address}: {e}")),
         }
+    }
+}
+
+/// Ends a listener at once, also for a child that holds a copy (see [`listen`]).
+fn close(listener: &mut Option<TcpListener>) {
+    if let Some(listener) = listener.take() {
+        nix::sys::socket::shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both).unwrap();
     }
 }
