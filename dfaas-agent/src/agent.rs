@@ -159,7 +159,8 @@ impl Agent {
                 proxy.from_peers.values().map(|p| (p.forwarded + p.handed_off).saturating_sub(p.refused)).sum();
             let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
             let totals = Outcomes {
-                offered: kernel.seen + proxy.placed_kept + proxy.service,
+                // What the kernel gives HAProxy to steer is counted by both.
+                offered: kernel.seen.saturating_sub(kernel.to_proxy) + proxy.placed_kept + proxy.service,
                 local: proxy.served_local.saturating_sub(from_peers),
                 forwarded: kernel.forwarded + proxy.forwarded.values().sum::<u64>(),
                 rejected: kernel.refused + kernel.unavailable + proxy.refused,

@@ -81,9 +81,9 @@ pub struct Handoff {
 impl Peer {
     pub fn standing(&self, now: Instant, timeout: Duration) -> Standing {
         if let Some((state, heard)) = &self.state {
-            return if state.leaving || now.duration_since(*heard) > timeout {
+            return if now.duration_since(*heard) > timeout {
                 Standing::Silent
-            } else if state.draining {
+            } else if state.draining || state.leaving {
                 Standing::Draining
             } else {
                 Standing::Up
@@ -206,9 +206,16 @@ impl Peers {
         }
     }
 
-    pub fn state(&mut self, node: NodeId, state: NodeState, now: Instant) {
+    pub fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {
         let peer = self.peers.entry(node).or_default();
         peer.direct = true;
+        if let Some(proxy) = &state.proxy {
+            peer.proxy = Some((proxy.host.clone(), proxy.port));
+        }
+        // A peer whose agent has started again has not looked its keys up yet: what it gave before holds.
+        if state.receive_key.is_none() {
+            state.receive_key = peer.state.as_ref().and_then(|(old, _)| old.receive_key);
+        }
         peer.state = Some((state, now));
         peer.heard = Some(now);
     }
@@ -241,6 +248,7 @@ mod tests {
             mode: Mode::Handoff,
             service: Some("10.0.0.2:80".parse().unwrap()),
             tunnel: Some("10.0.0.2".parse().unwrap()),
+            proxy: None,
             receive_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
             functions: [(
                 function("f"),
@@ -271,6 +279,14 @@ mod tests {
         let (mut peers, now) = peers();
         peers.state(node(1), state(false), now);
         assert_eq!(peers.views(now)[&node(1)].functions[&function("f")], PeerFunction { limit_out: 5.0, excess: 10.0 });
+    }
+
+    #[test]
+    fn a_key_holds_until_there_is_another() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        peers.state(node(1), NodeState { receive_key: None, ..state(false) }, now);
+        assert_eq!(peers.get(&node(1)).unwrap().handoff().unwrap().seal.epoch, 3);
     }
 
     #[test]

@@ -6,8 +6,10 @@
 pub struct FunctionCounters {
     /// First requests of clients.
     pub seen: u64,
-    /// Of those: given to this node.
+    /// Of those: given to this node, admitted.
     pub local: u64,
+    /// Given to HAProxy to steer: it counts them too.
+    pub to_proxy: u64,
     /// Given to peers, all together.
     pub forwarded: u64,
     /// Refused because everything was at its limit.

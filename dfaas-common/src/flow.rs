@@ -11,12 +11,17 @@ pub struct FlowKey {
     pub reserved: u16,
 }
 
-/// Served by this node.
+/// Served by this node: `detail` tells the listener, [`TO_PLACED`] or [`TO_PROXY`].
 pub const LOCAL: u32 = 1;
 /// Handed to a peer.
 pub const PEER: u32 = 2;
 /// Answered by the kernel itself: `detail` is the index of the answer.
 pub const REFUSED: u32 = 3;
+
+/// The listener for calls that the kernel has admitted.
+pub const TO_PLACED: u32 = 0;
+/// The service address itself: HAProxy steers the call.
+pub const TO_PROXY: u32 = 1;
 
 /// The client has sent FIN.
 pub const CLIENT_FINISHED: u8 = 1;
@@ -36,7 +41,7 @@ pub struct Flow {
     pub bounces: u8,
     /// [`LOCAL`], [`PEER`] or [`REFUSED`].
     pub target: u32,
-    /// Of a peer: its index. Of a refusal: the index of the answer.
+    /// Of a peer: its index. Of a refusal: the index of the answer. Of this node: the listener.
     pub detail: u32,
     pub client_isn: u32,
     /// Ours: the cookie.

@@ -4,6 +4,8 @@
 use crate::{limit::Limit, peer::MAX_PEERS};
 
 pub const SLOTS: usize = 256;
+/// HAProxy's own listener: it steers to peers that have no kernel path.
+pub const SLOT_PROXY: u8 = 0xfd;
 pub const SLOT_LOCAL: u8 = 0xfe;
 pub const SLOT_REFUSE: u8 = 0xff;
 pub const MAX_FUNCTIONS: usize = 256;
@@ -34,7 +36,7 @@ pub struct Route {
     pub out_interval_ns: [u64; MAX_PEERS],
     /// By peer: interval of what we accept from it, ns.
     pub in_interval_ns: [u64; MAX_PEERS],
-    /// Targets in turn: a peer's number, [`SLOT_LOCAL`] or [`SLOT_REFUSE`].
+    /// Targets in turn: a peer's number, [`SLOT_PROXY`], [`SLOT_LOCAL`] or [`SLOT_REFUSE`].
     pub slots: [u8; SLOTS],
 }
 

@@ -123,6 +123,8 @@ verdicts! {
     ReturnFailed = 58, Drop, "answer could not be put into the tunnel";
     // Observation only.
     Observed = 59, Pass, "request line counted, packet passed";
+    // First data packet, continued.
+    FirstToProxy = 60, Pass, "first data packet, given to HAProxy to steer to a peer without a kernel path";
 }
 
 impl Verdict {

@@ -51,6 +51,8 @@ impl Hint {
     pub(crate) const PEER_FIRST: u16 = 2;
     /// Later packet of such a connection.
     pub(crate) const PEER_LATER: u16 = 3;
+    /// First packet of a client's connection that HAProxy is to steer.
+    pub(crate) const PROXY_FIRST: u16 = 4;
 
     #[inline(always)]
     pub(crate) fn new(kind: u16, peer: u32) -> Self {

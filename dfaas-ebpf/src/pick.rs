@@ -2,11 +2,11 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{LOCAL, PEER, REFUSED},
+    flow::{LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
     http::Name,
     limit,
     peer::MAX_PEERS,
-    route::{Buckets, LOCAL_FIRST, NO_FUNCTION, Route, SLOT_LOCAL, SLOT_REFUSE},
+    route::{Buckets, LOCAL_FIRST, NO_FUNCTION, Route, SLOT_LOCAL, SLOT_PROXY, SLOT_REFUSE},
     settings::ANSWER_BUSY,
 };
 
@@ -25,12 +25,12 @@ pub struct Picked {
     pub(crate) function: u32,
     /// [`LOCAL`], [`PEER`] or [`REFUSED`].
     pub(crate) target: u32,
-    /// Of a peer: its number. Of a refusal: the index of the answer.
+    /// Of a peer: its number. Of a refusal: the index of the answer. Of this node: the listener.
     pub(crate) detail: u32,
 }
 
 impl Picked {
-    pub(crate) const LOCAL: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: 0 };
+    pub(crate) const LOCAL: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: TO_PLACED };
 }
 
 /// Chooses by the function's table; peer `without` is left out.
@@ -65,16 +65,18 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
     // SAFETY: no arguments.
     let now = unsafe { h::bpf_ktime_get_ns() };
     if route.shape == LOCAL_FIRST && route.deployed != 0 && take_local(route, buckets, now, route.local.burst_ns) {
-        return picked(LOCAL, 0);
+        return picked(LOCAL, TO_PLACED);
     }
     // SAFETY: an aligned word in a map value.
     let turn = unsafe { atomic::fetch_add(&raw mut (*buckets).turn, 1) } as u32;
     for i in 0..MAX_TURNS {
         match route.slots[turn.wrapping_add(i) as u8 as usize] {
             SLOT_REFUSE => break,
+            // HAProxy knows the limits of those peers.
+            SLOT_PROXY => return picked(LOCAL, TO_PROXY),
             SLOT_LOCAL => {
                 if take_local(route, buckets, now, route.local.burst_ns) {
-                    return picked(LOCAL, 0);
+                    return picked(LOCAL, TO_PLACED);
                 }
             }
             slot => {

@@ -41,6 +41,12 @@ impl Tuple {
         Self { destination: setting!(placed_address), destination_port: setting!(placed_port), ..self }
     }
 
+    /// From the same source to HAProxy's listener at the service address.
+    #[inline(always)]
+    pub(crate) fn to_proxy(self) -> Self {
+        Self { destination: setting!(service_address), destination_port: setting!(service_port), ..self }
+    }
+
     /// From the same source to the listener for connections handed off by peers.
     #[inline(always)]
     pub(crate) fn to_handoff(self) -> Self {

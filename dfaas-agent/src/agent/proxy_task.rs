@@ -25,6 +25,8 @@ pub(super) struct ProxyView {
     pub(super) error: Option<String>,
     pub(super) restarts: u64,
     pub(super) pid: u32,
+    /// The decision it obeys.
+    pub(super) obeyed: Arc<Decision>,
 }
 
 pub(super) struct ProxyTask {
@@ -73,7 +75,10 @@ async fn open(
     let decision = decisions.borrow().clone();
     match Proxy::start(settings.clone(), &decision).await {
         Ok(proxy) => {
-            shown.send_modify(|view| view.error = None);
+            shown.send_modify(|view| {
+                view.error = None;
+                view.obeyed = decision;
+            });
             Some(proxy)
         }
         Err(e) => {
@@ -141,7 +146,10 @@ async fn run(
                 Ok(applied) => {
                     tracing::debug!(version = decision.version, ?applied, "haproxy obeys");
                     in_step = true;
-                    shown.send_modify(|view| view.error = None);
+                    shown.send_modify(|view| {
+                        view.error = None;
+                        view.obeyed = decision;
+                    });
                 }
                 Err(e) => report(&shown, &format!("{e}")),
             }

@@ -95,7 +95,10 @@ impl Agent {
     fn state_for(&mut self, peer: &NodeId) -> NodeState {
         self.spoken.sequence += 1;
         let handoff = self.kernel.mode == Mode::Handoff;
-        let seal = self.kernel.handoff_mut().and_then(|active| active.sync.receive_seal(peer));
+        // A peer may hand off as soon as it has a key: not before HAProxy knows the alias its connections come to.
+        let known = self.proxy.view.borrow().obeyed.peers.get(peer).is_some_and(|endpoint| endpoint.alias.is_some());
+        let active = self.kernel.handoff_mut().filter(|_| known);
+        let seal = active.and_then(|active| active.sync.receive_seal(peer));
         NodeState {
             version: direct::VERSION,
             sequence: self.spoken.sequence,
@@ -107,6 +110,7 @@ impl Agent {
             },
             service: handoff.then_some(SocketAddr::V4(self.config.node.service)),
             tunnel: handoff.then_some(IpAddr::V4(self.config.kernel.tunnel)),
+            proxy: Some(self.own_proxy()),
             receive_key: seal.map(|seal| tunnel_key(&seal)),
             functions: self.function_states(peer),
             draining: false,
@@ -125,10 +129,15 @@ impl Agent {
         deployed.map(state).collect()
     }
 
+    /// Where other nodes' proxies send calls.
+    fn own_proxy(&self) -> ProxyAddress {
+        ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port }
+    }
+
     /// For original agents: our own functions for every connected peer, which they accept and which avoids their habit
     /// of announcing each other's (reference section 12, B10).
     fn broadcast(&self) -> Message {
-        let proxy = ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port };
+        let proxy = self.own_proxy();
         let limits_for = |peer: &NodeId| {
             let states = self.function_states(peer).into_iter();
             states.map(|(name, state)| (name, state.limit.floor())).collect::<BTreeMap<_, _>>()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use dfaas_common::{
     limit::{self, Limit},
     peer::MAX_PEERS,
-    route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_REFUSE, WEIGHTED, fill_slots},
+    route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_PROXY, SLOT_REFUSE, WEIGHTED, fill_slots},
 };
 
 use crate::{
@@ -17,7 +17,8 @@ use crate::{
 const TOLERANCE: f64 = 1.05;
 
 /// The routing table of one function. `kept` is what it serves on kept-alive connections, calls per second: HAProxy
-/// counts those, so they are taken off the kernel's limit. Peers without a number are left out.
+/// counts those, so they are taken off the kernel's limit. What is for peers without a number goes to HAProxy, which
+/// knows them.
 pub fn route(
     table: &FunctionTable,
     function: u32,
@@ -44,8 +45,8 @@ pub fn route(
     for (number, rate) in numbered(&table.limits_in) {
         in_interval_ns[number] = limit::interval(rate * TOLERANCE);
     }
-    let peers = table.weights.peers.iter().filter_map(|(id, weight)| Some((*numbers.get(id)? as u8, *weight)));
-    let mut targets: Vec<(u8, u32)> = peers.collect();
+    let slot = |id| numbers.get(id).map_or(SLOT_PROXY, |number| *number as u8);
+    let mut targets: Vec<(u8, u32)> = table.weights.peers.iter().map(|(id, weight)| (slot(id), *weight)).collect();
     if table.shape == Shape::Weighted {
         targets.push((SLOT_LOCAL, table.weights.local));
         targets.push((SLOT_REFUSE, table.weights.reject));
@@ -107,14 +108,15 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_without_a_number_is_left_out() {
+    fn the_share_of_a_peer_without_a_number_is_haproxys() {
         let route = route(&table(), 0, 1, &[(node(2), 3)].into(), 0.0, BURST);
-        assert_eq!(count(&route, 3), 256);
+        assert_eq!((count(&route, 3), count(&route, SLOT_PROXY)), (154, 102));
     }
 
     #[test]
-    fn no_usable_peer_means_refusal() {
-        let route = route(&table(), 0, 1, &BTreeMap::new(), 0.0, BURST);
+    fn no_peer_means_refusal() {
+        let alone = FunctionTable { weights: Weights::default(), limits_out: BTreeMap::new(), ..table() };
+        let route = route(&alone, 0, 1, &BTreeMap::new(), 0.0, BURST);
         assert_eq!(count(&route, SLOT_REFUSE), 256);
     }
 

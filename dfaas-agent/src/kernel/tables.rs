@@ -135,6 +135,7 @@ impl Tables {
         Ok(values.iter().fold(FunctionCounters::default(), |a, b| FunctionCounters {
             seen: a.seen + b.seen,
             local: a.local + b.local,
+            to_proxy: a.to_proxy + b.to_proxy,
             forwarded: a.forwarded + b.forwarded,
             refused: a.refused + b.refused,
             unavailable: a.unavailable + b.unavailable,

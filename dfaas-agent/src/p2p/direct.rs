@@ -17,7 +17,7 @@ pub(super) use codec::FrameCodec;
 pub(super) use lanes::{Lanes, Outgoing};
 pub use tunnel_key::TunnelKey;
 
-use super::shown;
+use super::{message::ProxyAddress, shown};
 use crate::name::{FunctionName, NodeId};
 
 /// A peer that lists it speaks our direct protocol.
@@ -42,6 +42,9 @@ pub struct NodeState {
     pub service: Option<SocketAddr>,
     #[serde(default)]
     pub tunnel: Option<IpAddr>,
+    /// Where its proxy takes calls that carry `DFaaS-Node-ID`.
+    #[serde(default)]
+    pub proxy: Option<ProxyAddress>,
     /// To be used by the receiver when it sends to the sender.
     #[serde(default)]
     pub receive_key: Option<TunnelKey>,

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt};
 
 pub use decode::{BadMessage, Decoded};
 pub use encode::EncodeError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::name::{FunctionName, Host, NodeId};
 
@@ -59,7 +59,7 @@ mod kind {
 }
 
 /// Where the sender's proxy takes calls from other nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxyAddress {
     pub host: Host,
     pub port: u16,

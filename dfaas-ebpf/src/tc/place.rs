@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// Mark of a packet that this program has sent round again. Nothing from the network carries a mark.
-const SENT_ROUND: u32 = 0x4446_0078;
+const SENT_ROUND: u32 = 0x4446_0070;
+/// The part of that mark that is the kind of hint.
+const KIND: u32 = 0x0000_000f;
 /// Offset of the destination address.
 const DESTINATION_AT: u32 = ETH_LEN as u32 + 16;
 
@@ -28,9 +30,10 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     if let Some(hint) = skb.hint() {
         kind = hint.kind;
         number = u32::from(hint.peer);
-    } else if skb.mark() == SENT_ROUND {
+    } else if skb.mark() & SENT_ROUND == SENT_ROUND {
+        // Its destination has been rewritten already, if it is a peer's.
+        kind = if skb.mark() & KIND == Hint::PROXY_FIRST.into() { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
         skb.set_mark(0);
-        kind = Hint::LOCAL_FIRST;
     }
     if kind == 0 {
         return None;
@@ -38,14 +41,14 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     skb.pull(TCP_AT as u32 + 20)?;
     let len = skb.len();
     let mut s = Segment::parse(skb.get::<EthIpTcp>(0)?, len).ok()?;
-    let handed_off = if kind == Hint::LOCAL_FIRST {
-        // A packet sent round already has its alias.
-        s.destination != setting!(service_address)
-    } else {
+    let handed_off = if kind == Hint::PEER_FIRST || kind == Hint::PEER_LATER {
         let Some(peer) = maps::peer(number) else { return Some(Verdict::PeerUnknown) };
         skb.replace_address(DESTINATION_AT, s.destination, peer.alias)?;
         s.destination = peer.alias;
         true
+    } else {
+        // A packet sent round already has its alias.
+        s.destination != setting!(service_address)
     };
     if kind == Hint::PEER_LATER || !s.carries_data() {
         if !handed_off || s.has(RST) {
@@ -55,18 +58,24 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         let exists = socket::exists(&skb, (&s).into());
         return Some(if exists { Verdict::LaterWithSocket } else { Verdict::LaterWithoutSocket });
     }
-    Some(first(skb, &s, handed_off))
+    let tuple = Tuple::from(&s);
+    let listener = match kind {
+        _ if handed_off => tuple.to_handoff(),
+        Hint::PROXY_FIRST => tuple.to_proxy(),
+        _ => tuple.to_placed(),
+    };
+    Some(first(skb, &s, kind, listener))
 }
 
 #[inline(always)]
-fn first(mut skb: Skb, s: &Segment, handed_off: bool) -> Verdict {
+fn first(mut skb: Skb, s: &Segment, kind: u16, listener: Tuple) -> Verdict {
     let Some(o) = options::read(&skb, OPTIONS_AT as u32, s.options_len()) else { return Verdict::PlaceFailed };
     if let Some(old) = Socket::find(&skb, s.into()) {
         let state = old.state();
         let doomed = if state == LISTEN { None } else { doomed(&old, state, s, &o) };
         drop(old);
         if let Some(rcv_nxt) = doomed {
-            skb.set_mark(SENT_ROUND);
+            skb.set_mark(SENT_ROUND | u32::from(kind));
             replace(skb, rcv_nxt);
             return Verdict::OldSocketReplaced;
         }
@@ -74,9 +83,7 @@ fn first(mut skb: Skb, s: &Segment, handed_off: bool) -> Verdict {
             return Verdict::PlacedAlready;
         }
     }
-    let tuple = Tuple::from(s);
-    let tuple = if handed_off { tuple.to_handoff() } else { tuple.to_placed() };
-    let Some(listener) = Socket::find(&skb, tuple) else { return Verdict::PlaceWithoutListener };
+    let Some(listener) = Socket::find(&skb, listener) else { return Verdict::PlaceWithoutListener };
     if listener.state() != LISTEN {
         return Verdict::PlaceWithoutListener;
     }

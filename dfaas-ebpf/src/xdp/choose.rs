@@ -1,7 +1,7 @@
 //! Chooses the target of a connection by the function that its first packet calls.
 
 use dfaas_common::{
-    flow::{LOCAL, PEER, REFUSED},
+    flow::{LOCAL, PEER, REFUSED, TO_PROXY},
     http::Name,
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -35,7 +35,7 @@ pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
             verdict = verdict_of(picked);
         }
     }
-    if picked.target == LOCAL && socket::state(&x, Tuple::from(s).to_placed()) != socket::LISTEN {
+    if picked.target == LOCAL && !listening(&x, Tuple::from(s), picked.detail) {
         // Nobody listens here: the next peer, or an error. One try is enough: the turn has moved on.
         let known = picked.function != NO_FUNCTION;
         if known {
@@ -53,8 +53,15 @@ pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
 }
 
 #[inline(always)]
+fn listening(x: &Xdp, tuple: Tuple, listener: u32) -> bool {
+    let tuple = if listener == TO_PROXY { tuple.to_proxy() } else { tuple.to_placed() };
+    socket::state(x, tuple) == socket::LISTEN
+}
+
+#[inline(always)]
 fn verdict_of(picked: Picked) -> Verdict {
     match picked.target {
+        LOCAL if picked.detail == TO_PROXY => Verdict::FirstToProxy,
         LOCAL => Verdict::FirstToLocal,
         PEER => Verdict::FirstToPeer,
         _ if picked.detail == ANSWER_UNAVAILABLE => Verdict::FirstUnavailable,

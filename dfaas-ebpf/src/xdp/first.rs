@@ -3,7 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     address::Address,
-    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED},
+    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
     packet::Eth,
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -41,7 +41,9 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
     if flow.target == PEER && !maps::insert_forwarded(&key, &flow) {
         plan.code = Verdict::FlowTableFull.code();
         plan.picked.target = LOCAL;
+        plan.picked.detail = TO_PLACED;
         flow.target = LOCAL;
+        flow.detail = TO_PLACED;
     }
     if flow.target != PEER {
         maps::insert_decided(&key, &flow);
@@ -60,17 +62,18 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
             Act::Answer as u32
         }
         _ => {
-            hint_local(x);
+            hint_local(x, flow.detail);
             Act::Nothing as u32
         }
     }
 }
 
-/// Tells TC to make the socket here.
+/// Tells TC to make the socket here, on this listener.
 #[inline(always)]
-pub(super) fn hint_local(mut x: Xdp) {
+pub(super) fn hint_local(mut x: Xdp, listener: u32) {
+    let kind = if listener == TO_PROXY { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
     // Without room for the hint TC makes no socket and the client repeats; it is never served wrongly.
-    let _ = x.set_hint(Hint::new(Hint::LOCAL_FIRST, 0));
+    let _ = x.set_hint(Hint::new(kind, 0));
 }
 
 #[inline(always)]
@@ -81,6 +84,7 @@ fn account(picked: Picked) {
     }
     count::function(function, field!(seen));
     match picked.target {
+        LOCAL if picked.detail == TO_PROXY => count::function(function, field!(to_proxy)),
         LOCAL => count::function(function, field!(local)),
         PEER => {
             count::function(function, field!(forwarded));

@@ -45,7 +45,7 @@ pub(super) fn decide(x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &
         }
         REFUSED => refused(flow, detail, plan),
         _ if first => {
-            first::hint_local(x);
+            first::hint_local(x, detail);
             Err(Verdict::FirstRepeated)
         }
         _ => {

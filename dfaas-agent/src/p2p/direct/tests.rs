@@ -1,4 +1,5 @@
 use super::*;
+use crate::p2p::message::ProxyAddress;
 
 fn state() -> NodeState {
     NodeState {
@@ -8,6 +9,7 @@ fn state() -> NodeState {
         mode: Mode::Handoff,
         service: Some("10.0.2.38:80".parse().unwrap()),
         tunnel: Some("fd00::1".parse().unwrap()),
+        proxy: Some(ProxyAddress { host: "10.0.2.38".parse().unwrap(), port: 30080 }),
         receive_key: Some(TunnelKey { epoch: 3, key: [0x0f; 16], token: 0xabc }),
         functions: BTreeMap::from([(
             "figlet".parse().unwrap(),
@@ -18,7 +20,7 @@ fn state() -> NodeState {
     }
 }
 
-const TEXT: &str = r#"{"version":1,"sequence":7,"started_ms":1700000000000,"mode":"handoff","service":"10.0.2.38:80","tunnel":"fd00::1","receive_key":{"epoch":3,"key":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","token":"0000000000000abc"},"functions":{"figlet":{"limit":12.5,"rate":0.0,"max_rate":100.0}},"draining":false,"leaving":true}"#;
+const TEXT: &str = r#"{"version":1,"sequence":7,"started_ms":1700000000000,"mode":"handoff","service":"10.0.2.38:80","tunnel":"fd00::1","proxy":{"host":"10.0.2.38","port":30080},"receive_key":{"epoch":3,"key":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","token":"0000000000000abc"},"functions":{"figlet":{"limit":12.5,"rate":0.0,"max_rate":100.0}},"draining":false,"leaving":true}"#;
 
 #[test]
 fn a_state_is_written_and_read_in_full() {

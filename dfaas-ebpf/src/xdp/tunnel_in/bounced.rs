@@ -2,7 +2,7 @@
 
 use dfaas_common::{
     address::Address,
-    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED},
+    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::Segment,
     route::NO_FUNCTION,
     settings::ANSWER_BUSY,
@@ -71,9 +71,10 @@ pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
         }
         return plan.then(Act::HandOn, picked.detail, 0, Verdict::BouncedToPeer);
     }
-    settle(&key, flow, picked.target, picked.function);
+    settle(&key, flow, picked.target, picked.detail, picked.function);
     if picked.target == LOCAL {
-        return plan.then(Act::PassInner, 0, Hint::LOCAL_FIRST.into(), Verdict::BouncedToLocal);
+        let hint = if picked.detail == TO_PROXY { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
+        return plan.then(Act::PassInner, 0, hint.into(), Verdict::BouncedToLocal);
     }
     plan.towards_client(flow);
     let sequence = plan.segment.acknowledgement;
@@ -82,12 +83,14 @@ pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
 
 /// The connection is no peer's any more. The count as forwarded stays: it was.
 #[inline(always)]
-fn settle(key: &FlowKey, flow: *mut Flow, target: u32, function: u32) {
+fn settle(key: &FlowKey, flow: *mut Flow, target: u32, detail: u32, function: u32) {
     maps::retire(key, flow);
     if function == NO_FUNCTION {
         return;
     }
-    if target == LOCAL {
+    if target == LOCAL && detail == TO_PROXY {
+        count::function(function, field!(to_proxy));
+    } else if target == LOCAL {
         count::function(function, field!(local));
     } else {
         count::function(function, field!(refused));

@@ -97,6 +97,7 @@ pub(super) fn state(started_ms: u64, sequence: u64) -> NodeState {
         mode: Mode::Observe,
         service: None,
         tunnel: None,
+        proxy: None,
         receive_key: None,
         functions: BTreeMap::new(),
         draining: false,
