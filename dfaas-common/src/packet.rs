@@ -3,7 +3,7 @@
 mod segment;
 mod wire;
 
-pub use segment::Segment;
+pub use segment::{Segment, is_vlan_tagged};
 pub use wire::{Be16, Be32, Be64, Mac, Plain, Wire};
 
 pub const ETHERTYPE_IPV4: u16 = 0x0800;

@@ -118,7 +118,7 @@ pub fn outer(source: u32, destination: u32, flow_hash: u16, inner_len: u16, kind
 }
 
 /// Can this address, as on the wire, be a client's? Not if it is of "this network", loopback, link-local, multicast or
-/// broadcast (RFC 6890), nor within `alias_network`.
+/// broadcast (RFC 6890).
 #[inline(always)]
 pub fn is_martian(source: u32) -> bool {
     let address = Be32::from_raw(source).get();

@@ -15,7 +15,9 @@ use crate::{atomic, maps};
 /// Turns tried before a call is refused. Slots are interleaved, so this passes over several full peers.
 const MAX_TURNS: u32 = 8;
 /// No peer is left out.
-pub(crate) const NOBODY: u32 = u32::MAX;
+pub(crate) const NOBODY: u32 = NOT_HERE - 1;
+/// Beside the number of the peer that is left out: this node is left out too.
+pub(crate) const NOT_HERE: u32 = 1 << 31;
 
 /// The outcome of [`pick`].
 #[derive(Clone, Copy)]
@@ -64,7 +66,12 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
     let picked = |target, detail| Some(Picked { function: route.function, target, detail });
     // SAFETY: no arguments.
     let now = unsafe { h::bpf_ktime_get_ns() };
-    if route.shape == LOCAL_FIRST && route.deployed != 0 && take_local(route, buckets, now, route.local.burst_ns) {
+    let (here, without) = (without & NOT_HERE == 0, without & !NOT_HERE);
+    if here
+        && route.shape == LOCAL_FIRST
+        && route.deployed != 0
+        && take_local(route, buckets, now, route.local.burst_ns)
+    {
         return picked(LOCAL, TO_PLACED);
     }
     // SAFETY: an aligned word in a map value.
@@ -73,9 +80,10 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
         match route.slots[turn.wrapping_add(i) as u8 as usize] {
             SLOT_REFUSE => break,
             // HAProxy knows the limits of those peers.
-            SLOT_PROXY => return picked(LOCAL, TO_PROXY),
+            SLOT_PROXY if here => return picked(LOCAL, TO_PROXY),
+            SLOT_PROXY => {}
             SLOT_LOCAL => {
-                if take_local(route, buckets, now, route.local.burst_ns) {
+                if here && take_local(route, buckets, now, route.local.burst_ns) {
                     return picked(LOCAL, TO_PLACED);
                 }
             }

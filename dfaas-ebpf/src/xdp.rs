@@ -136,6 +136,17 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
     let failed = rewrite(x, act, &plan);
     let code = if failed == 0 { plan.code } else { failed };
     count::verdict(code & 0xff, plan.picked.function, plan.source);
+    #[cfg(feature = "log")]
+    if code != Verdict::NotSteered.code() {
+        let ctx = aya_ebpf::programs::XdpContext::new(ctx);
+        aya_log_ebpf::trace!(
+            &ctx,
+            "verdict {} function {} from {:i}",
+            code & 0xff,
+            plan.picked.function,
+            u32::from_be(plan.source)
+        );
+    }
     match code >> 8 {
         a if a == Action::Pass as u32 => XDP_PASS,
         a if a == Action::Drop as u32 => XDP_DROP,
@@ -184,7 +195,7 @@ fn rewrite(x: Xdp, act: u32, plan: &Plan) -> u32 {
         ENCAPSULATE => tunnel::encapsulate(x, plan.a, plan.b),
         PASS_INNER => tunnel::pass_inner(x, plan.b, plan.a),
         RETURN_INNER => tunnel::return_inner(x, plan),
-        ANSWER_INNER => match tunnel::uncover(x) {
+        ANSWER_INNER => match tunnel::uncover(x, plan) {
             0 => reply::answer(x, &plan.segment, plan.a, plan.b),
             failed => failed,
         },

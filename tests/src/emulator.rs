@@ -107,7 +107,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     }
     let federation = start(args, &stop)?;
     if !args.json {
-        println!("all nodes are up:\n{}", view::examples(&federation));
+        view::print(&format!("all nodes are up:\n{}", view::examples(&federation)))?;
     }
     let live = Live::new(args.json, std::io::stdout().is_terminal());
     let outcome = match args.scenario {
@@ -136,21 +136,21 @@ fn play(
     stop: &Stop,
 ) -> Result<bool> {
     if !args.json {
-        println!("{}: {}", scenario.name, scenario.description);
+        view::print(&format!("{}: {}", scenario.name, scenario.description))?;
     }
     let mut is_ok = true;
     loop {
         let report = scenario::run(federation, scenario, args.duration, &mut |moment| {
-            live.show(moment.statuses, Some(moment.tally));
-            !stop.is_set()
+            live.show(moment.statuses, Some(moment.tally))?;
+            Ok(!stop.is_set())
         })?;
         live.finish();
         if args.json {
-            println!("{}", report.json());
+            view::print(&report.json().to_string())?;
         } else {
-            println!("{}", report.table());
+            view::print(&report.table())?;
             for line in report.tally().troubles().lines().take(TROUBLES_SHOWN) {
-                println!("not answered with 200: {line}");
+                view::print(&format!("not answered with 200: {line}"))?;
             }
         }
         for deviation in report.deviations() {
@@ -189,11 +189,11 @@ pub fn clean() -> Result<ExitCode> {
     let found = remove_leftovers(true)?;
     for (what, prefixes) in [("removed", &found.removed), ("left alone, its process lives:", &found.in_use)] {
         for prefix in prefixes {
-            println!("{what} {prefix}");
+            view::print(&format!("{what} {prefix}"))?;
         }
     }
     if found.removed.is_empty() && found.in_use.is_empty() {
-        println!("nothing to remove");
+        view::print("nothing to remove")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 //! * [`link`]: links that lose, repeat and delay frames
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`client`]: calls and loads from a namespace
+//! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
@@ -18,6 +19,7 @@ pub mod federation;
 pub mod link;
 pub mod netns;
 pub mod network;
+pub mod packet;
 pub mod scenario;
 pub mod stop;
 pub mod view;

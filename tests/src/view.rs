@@ -24,6 +24,11 @@ pub fn examples(federation: &Federation) -> String {
     lines.join("\n")
 }
 
+/// Prints a line. An output that nobody reads any more is an error, not a panic.
+pub fn print(line: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
 /// All nodes and functions.
 pub fn table(statuses: &[(&str, Status)]) -> Table {
     let mut table = Table::new();

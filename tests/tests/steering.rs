@@ -125,7 +125,7 @@ impl Bed {
             pins: pins.clone(),
         };
         let haproxy = Some(start_haproxy(host, i, directory)?);
-        let mut ebpf = load::load(object::embedded()?, &settings, Mode::Handoff)?;
+        let mut ebpf = host.namespace.enter(|| load::load(object::embedded()?, &settings, Mode::Handoff))??;
         let mut tables = Tables::open(&pins)?.context("no tables")?;
         tables.set_control(&Control {
             secret: Secret { current: Key(1, 2), next: Key(3, 4), switch_epoch: u32::MAX / 2, reserved: 0 },
@@ -192,7 +192,7 @@ impl Bed {
 
     fn dump(&self) {
         for (i, node) in self.nodes.iter().enumerate() {
-            for (verdict, n) in node.tables.verdicts().expect("the maps are there") {
+            for (verdict, n) in node.tables.verdicts().unwrap() {
                 if n > 0 {
                     eprintln!("n{} {n:>6} {}", i + 1, verdict.name());
                 }
@@ -201,7 +201,7 @@ impl Bed {
     }
 
     fn verdict(&self, node: usize, verdict: Verdict) -> u64 {
-        self.nodes[node].tables.verdicts().expect("the maps are there")[verdict.number() as usize].1
+        self.nodes[node].tables.verdicts().unwrap()[verdict.number() as usize].1
     }
 }
 

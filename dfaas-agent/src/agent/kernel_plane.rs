@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
+use aya_log::EbpfLogger;
 use dfaas_common::{
     counters::FunctionCounters,
     event::Event,
@@ -35,10 +36,12 @@ use crate::{
 };
 
 /// How long a tunnel key is used.
-const SEAL_LIFETIME: Duration = Duration::from_secs(600);
+const SEAL_LIFETIME: Duration = Duration::from_mins(10);
 /// A live forwarded connection that is idle for longer is forgotten.
-const IDLE_LIMIT: Duration = Duration::from_secs(2 * 3600);
+const IDLE_LIMIT: Duration = Duration::from_hours(2);
 
+/// How often the log of programs built for debugging is read.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// Events taken at a time.
 const MAX_EVENTS: usize = 64;
 
@@ -159,7 +162,7 @@ impl KernelPlane {
 
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         let Some(active) = &mut self.active else { return Vec::new() };
-        std::iter::from_fn(|| active.events.next()).take(MAX_EVENTS).collect()
+        std::iter::from_fn(|| active.events.take()).take(MAX_EVENTS).collect()
     }
 }
 
@@ -174,7 +177,8 @@ impl Active {
                 bail!("{}", obstacles.join(", "));
             }
         }
-        let ebpf = load::load(object::embedded()?, &settings, mode)?;
+        let mut ebpf = load::load(object::embedded()?, &settings, mode)?;
+        follow_log(&mut ebpf);
         let mut tables = Tables::open(&settings.pins)?.context("the maps are not pinned")?;
         rotate_cookie_key(&mut tables)?;
         for (index, text) in [(ANSWER_BUSY, BUSY), (ANSWER_UNAVAILABLE, UNAVAILABLE)] {
@@ -249,6 +253,24 @@ impl Active {
         self.settings.pins.remove_all()?;
         self.network.remove_aliases(self.settings.aliases).await?;
         Ok(())
+    }
+}
+
+/// Brings the messages of programs built for debugging into our log.
+fn follow_log(ebpf: &mut Ebpf) {
+    if ebpf.map("AYA_LOGS").is_none() {
+        return;
+    }
+    match EbpfLogger::init(ebpf) {
+        Ok(mut logger) => {
+            tokio::spawn(async move {
+                loop {
+                    logger.flush();
+                    tokio::time::sleep(LOG_INTERVAL).await;
+                }
+            });
+        }
+        Err(e) => tracing::warn!("cannot follow the programs' log: {e}"),
     }
 }
 

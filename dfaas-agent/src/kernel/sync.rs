@@ -104,13 +104,12 @@ impl Sync {
         if let Some(entry) = self.peers.get(node) {
             return Some((entry.number, self.alias(entry.number)));
         }
-        let entry = match self.inherited.remove(&raw_v4(tunnel)) {
-            Some(entry) => entry,
-            None => {
-                let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
-                let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
-                PeerEntry { number, peer: Peer::default() }
-            }
+        let entry = if let Some(entry) = self.inherited.remove(&raw_v4(tunnel)) {
+            entry
+        } else {
+            let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
+            let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
+            PeerEntry { number, peer: Peer::default() }
         };
         let number = entry.number;
         self.peers.insert(node.clone(), entry);
@@ -187,7 +186,9 @@ impl Sync {
 
     /// Writes the tables that differ; returns how many. `kept`: calls per second on kept-alive connections, by function.
     pub fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
-        let numbers: BTreeMap<NodeId, u32> = self.peers.iter().map(|(id, entry)| (id.clone(), entry.number)).collect();
+        // A number alone is not enough: without its key and next hop a peer is no target.
+        let written = self.peers.iter().filter(|(_, entry)| entry.peer.tunnel != 0);
+        let numbers: BTreeMap<NodeId, u32> = written.map(|(id, entry)| (id.clone(), entry.number)).collect();
         let mut written = 0;
         for (name, table) in &decision.functions {
             let Some(function) = self.number_function(name)? else {

@@ -22,6 +22,18 @@ use dfaas_common::{
 
 use super::{load::pinned_map, pins::Pins};
 
+/// Name and sizes of key and value, bytes, of the maps that outlive an agent.
+pub const SIZES: [(&str, usize, usize); 8] = [
+    (maps::ROUTES, size_of::<Name>(), size_of::<Route>()),
+    (maps::PEERS, 4, size_of::<Peer>()),
+    (maps::PEER_ADDRESSES, size_of::<Address>(), 4),
+    (maps::CONTROL, 4, size_of::<Control>()),
+    (maps::ANSWERS, 4, size_of::<Answer>()),
+    (maps::BUCKETS, 4, size_of::<Buckets>()),
+    (maps::FORWARDED, size_of::<FlowKey>(), size_of::<Flow>()),
+    (maps::DECIDED, size_of::<FlowKey>(), size_of::<Flow>()),
+];
+
 /// The maps of one node. Rates and limits in them are in the kernel's units: see `dfaas_common`.
 pub struct Tables {
     routes: HashMap<MapData, Name, Route>,
@@ -215,7 +227,8 @@ impl Events {
         Ok(Self(Map::from_map_data(data)?.try_into()?))
     }
 
-    pub fn next(&mut self) -> Option<Event> {
+    /// The oldest event that has not been taken.
+    pub fn take(&mut self) -> Option<Event> {
         let item = self.0.next()?;
         let bytes: &[u8] = &item;
         read_event(bytes)

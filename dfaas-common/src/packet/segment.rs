@@ -124,13 +124,20 @@ impl Segment {
     }
 }
 
+/// Offsets move behind a VLAN tag, so such frames are told before any address is read.
+#[inline(always)]
+pub fn is_vlan_tagged(ethertype: u16) -> bool {
+    matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_QINQ)
+}
+
 /// Refuses what the kernel path does not steer: other protocols, VLAN tags, IPv4 options, fragments.
 #[inline(always)]
 pub(crate) fn check_ipv4(ethertype: u16, ip: &Ipv4) -> Result<(), Verdict> {
-    match ethertype {
-        ETHERTYPE_IPV4 => {}
-        ETHERTYPE_VLAN | ETHERTYPE_QINQ => return Err(Verdict::VlanTagged),
-        _ => return Err(Verdict::NotSteered),
+    if is_vlan_tagged(ethertype) {
+        return Err(Verdict::VlanTagged);
+    }
+    if ethertype != ETHERTYPE_IPV4 {
+        return Err(Verdict::NotSteered);
     }
     if ip.version_ihl != 0x45 {
         return Err(if ip.version_ihl >> 4 == 4 && ip.version_ihl & 15 > 5 {

@@ -30,9 +30,13 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     if let Some(hint) = skb.hint() {
         kind = hint.kind;
         number = u32::from(hint.peer);
-    } else if skb.mark() & SENT_ROUND == SENT_ROUND {
-        // Its destination has been rewritten already, if it is a peer's.
-        kind = if skb.mark() & KIND == Hint::PROXY_FIRST.into() { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
+    } else if skb.mark() & !KIND == SENT_ROUND {
+        // Its destination has been rewritten already, if it is a peer's: the alias tells.
+        kind = match (skb.mark() & KIND) as u16 {
+            Hint::LOCAL_FIRST | Hint::PEER_FIRST => Hint::LOCAL_FIRST,
+            Hint::PROXY_FIRST => Hint::PROXY_FIRST,
+            _ => return None,
+        };
         skb.set_mark(0);
     }
     if kind == 0 {

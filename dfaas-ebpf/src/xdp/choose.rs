@@ -12,7 +12,7 @@ use super::Plan;
 use crate::{
     maps,
     packet::Xdp,
-    pick::{NOBODY, Picked, pick},
+    pick::{NOBODY, NOT_HERE, Picked, pick},
     request::read_name,
     socket::{self, Tuple},
 };
@@ -36,10 +36,10 @@ pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
         }
     }
     if picked.target == LOCAL && !listening(&x, Tuple::from(s), picked.detail) {
-        // Nobody listens here: the next peer, or an error. One try is enough: the turn has moved on.
+        // Nobody listens here: a peer, or an error.
         let known = picked.function != NO_FUNCTION;
         if known {
-            picked = pick(&name, plan.without);
+            picked = pick(&name, plan.without | NOT_HERE);
         }
         if !known || picked.target != PEER {
             picked.target = REFUSED;

@@ -5,7 +5,10 @@ use dfaas_common::{
     address::Address,
     cookie::{self, Kind},
     flow::FlowKey,
-    packet::{ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp},
+    packet::{
+        ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp,
+        is_vlan_tagged,
+    },
     tunnel,
     verdict::Verdict,
 };
@@ -35,6 +38,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         return Ok(Act::OpenTunnel as u32);
     }
     let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
+    if is_vlan_tagged(frame.eth.ethertype.get()) {
+        return Err(Verdict::VlanTagged);
+    }
     // Everything else on this host is left alone before any further look.
     if frame.ip.destination.raw() != setting!(service_address) {
         return Err(Verdict::NotSteered);

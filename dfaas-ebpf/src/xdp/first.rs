@@ -3,8 +3,8 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     address::Address,
-    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
-    packet::Eth,
+    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
+    packet::{Eth, FIN},
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
     verdict::Verdict,
@@ -25,7 +25,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
     let key = FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 };
     let mut flow = Flow {
         mac: eth.source,
-        finished: 0,
+        finished: if s.has(FIN) { CLIENT_FINISHED } else { 0 },
         bounces: 0,
         target: plan.picked.target,
         detail: plan.picked.detail,

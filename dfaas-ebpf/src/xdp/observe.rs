@@ -6,7 +6,7 @@
 use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use dfaas_common::{
     http::Name,
-    packet::{EthIpTcp, Segment, TCP_AT},
+    packet::{EthIpTcp, Segment, TCP_AT, is_vlan_tagged},
     route::NO_FUNCTION,
     verdict::Verdict,
 };
@@ -35,6 +35,9 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
 #[inline(always)]
 fn observe(x: &Xdp) -> Result<u32, Verdict> {
     let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
+    if is_vlan_tagged(frame.eth.ethertype.get()) {
+        return Err(Verdict::VlanTagged);
+    }
     if frame.ip.destination.raw() != setting!(service_address) {
         return Err(Verdict::NotSteered);
     }

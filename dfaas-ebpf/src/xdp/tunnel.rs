@@ -117,11 +117,18 @@ pub(super) fn return_inner(mut x: Xdp, plan: &Plan) -> u32 {
     }
 }
 
-/// The tunnel off and nothing else.
+/// The tunnel off, and the frame as the client sent it, so that an answer made of it goes there.
 #[inline(never)]
-pub(super) fn uncover(mut x: Xdp) -> u32 {
-    match take_off(&mut x, None) {
+pub(super) fn uncover(mut x: Xdp, plan: &Plan) -> u32 {
+    match try_uncover(&mut x, plan.mac) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
+}
+
+#[inline(always)]
+fn try_uncover(x: &mut Xdp, client: Mac) -> Result<(), Verdict> {
+    take_off(x, None)?;
+    x.get_mut::<Eth>(0).ok_or(Verdict::LoadFailed)?.source = client.bytes();
+    Ok(())
 }

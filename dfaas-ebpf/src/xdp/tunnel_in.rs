@@ -64,13 +64,21 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     if s.destination != peer.service || s.destination_port != peer.service_port {
         return Err(Verdict::TunnelWrongService);
     }
-    if is_martian(s.source) || s.source == setting!(tunnel_address) || s.source == setting!(service_address) {
+    if is_martian(s.source) || is_of_this_node(s.source) {
         return Err(Verdict::TunnelMartian);
     }
     if kind == FIRST {
         return Ok(Act::Admit as u32);
     }
     Ok(plan.then(Act::PassInner, number, Hint::PEER_LATER.into(), Verdict::LaterFromPeer))
+}
+
+/// Our own addresses, and those that stand for peers here.
+#[inline(always)]
+fn is_of_this_node(source: u32) -> bool {
+    source == setting!(tunnel_address)
+        || source == setting!(service_address)
+        || source & setting!(alias_mask) == setting!(alias_network)
 }
 
 /// What the peer must use in this epoch.
@@ -100,9 +108,11 @@ fn returned(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
     }
     // SAFETY: as above.
     unsafe { (*flow).last_ns = h::bpf_ktime_get_coarse_ns() };
-    if known::finish(s.flags, PEER_FINISHED, flow) && live {
+    let ended = known::finish(s.flags, PEER_FINISHED, flow) && live;
+    // Before the entry moves: its old place may be reused at once.
+    plan.towards_client(flow);
+    if ended {
         maps::retire(&key, flow);
     }
-    plan.towards_client(flow);
     Ok(plan.then(Act::ReturnInner, 0, 0, Verdict::Returned))
 }

@@ -30,7 +30,7 @@ pub fn run(
     federation: &Federation,
     scenario: &'static Scenario,
     seconds: Option<u64>,
-    tick: &mut dyn FnMut(&Moment<'_>) -> bool,
+    tick: &mut dyn FnMut(&Moment<'_>) -> Result<bool>,
 ) -> Result<Report> {
     let (nodes, needed) = (federation.nodes.len(), scenario.nodes());
     ensure!(nodes >= needed, "scenario {} takes {needed} nodes, the federation has {nodes}", scenario.name);
@@ -53,7 +53,7 @@ pub fn run(
             for load in &loads {
                 tally.merge(&load.tally());
             }
-            go_on = tick(&Moment { statuses: &statuses, tally: &tally });
+            go_on = tick(&Moment { statuses: &statuses, tally: &tally })?;
             if !go_on || (started.elapsed() >= seconds && loads.iter().all(Running::is_finished)) {
                 break;
             }

@@ -5,13 +5,14 @@ use dfaas_common::{
     flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::Segment,
     route::NO_FUNCTION,
-    settings::ANSWER_BUSY,
+    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE},
     verdict::Verdict,
 };
 
 use crate::{
     count, field, maps,
     packet::Hint,
+    pick::Picked,
     xdp::{Act, Plan},
 };
 
@@ -71,28 +72,28 @@ pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
         }
         return plan.then(Act::HandOn, picked.detail, 0, Verdict::BouncedToPeer);
     }
-    settle(&key, flow, picked.target, picked.detail, picked.function);
+    // Before the entry moves: its old place may be reused at once.
+    plan.towards_client(flow);
+    settle(&key, flow, picked);
     if picked.target == LOCAL {
         let hint = if picked.detail == TO_PROXY { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
         return plan.then(Act::PassInner, 0, hint.into(), Verdict::BouncedToLocal);
     }
-    plan.towards_client(flow);
     let sequence = plan.segment.acknowledgement;
     plan.then(Act::AnswerInner, sequence, picked.detail, Verdict::BouncedRefused)
 }
 
 /// The connection is no peer's any more. The count as forwarded stays: it was.
 #[inline(always)]
-fn settle(key: &FlowKey, flow: *mut Flow, target: u32, detail: u32, function: u32) {
+fn settle(key: &FlowKey, flow: *mut Flow, picked: Picked) {
     maps::retire(key, flow);
-    if function == NO_FUNCTION {
+    if picked.function == NO_FUNCTION {
         return;
     }
-    if target == LOCAL && detail == TO_PROXY {
-        count::function(function, field!(to_proxy));
-    } else if target == LOCAL {
-        count::function(function, field!(local));
-    } else {
-        count::function(function, field!(refused));
+    match picked.target {
+        LOCAL if picked.detail == TO_PROXY => count::function(picked.function, field!(to_proxy)),
+        LOCAL => count::function(picked.function, field!(local)),
+        _ if picked.detail == ANSWER_UNAVAILABLE => count::function(picked.function, field!(unavailable)),
+        _ => count::function(picked.function, field!(refused)),
     }
 }

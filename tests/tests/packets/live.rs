@@ -1,0 +1,313 @@
+//! XDP and TC together, up to real sockets: packets over a veth pair whose near end has the programs. Each step says
+//! which verdicts both programs count. (Live frames of `BPF_PROG_TEST_RUN` reach the stack without the hint.)
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::mpsc::sync_channel,
+    thread::{self, sleep},
+    time::{Duration, Instant},
+};
+
+use dfaas_common::{
+    tunnel::{FIRST, LATER},
+    verdict::Verdict::{
+        self, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
+        LaterWithoutSocket, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed, PlacedAlready, ReturnSent,
+    },
+};
+use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
+
+use super::{
+    bench::{Bench, in_namespace, ip},
+    handoff,
+    peers::{from_peer, peer_mac, peer_tunnel},
+    world::{ALIAS_B, B, CALL, CLIENT_MAC, Connection, Now, OUR_MAC, SECRET, SERVICE, TUNNEL},
+};
+
+const DEVICE: &str = "live0";
+/// Not an address of this host, unlike the client of the tables.
+const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+/// A loaded machine may be slow; what does not come in this time does not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) fn run() {
+    in_namespace(|| {
+        let mut live = Live::new();
+        for (name, scenario) in [
+            ("placed here", placed_here as fn(&mut Live)),
+            ("placed whatever was offered", placed_whatever_was_offered),
+            ("a tuple in TIME_WAIT is used again", time_wait_is_replaced),
+            ("a socket of a dead connection gives way", dead_socket_gives_way),
+            ("handed off by a peer", handed_off),
+            ("no socket for a later packet", overtaken),
+            ("sysctls that refuse", refused_by_the_kernel),
+        ] {
+            println!("row: live: {name}");
+            live.bench.reset();
+            scenario(&mut live);
+        }
+    });
+}
+
+struct Live {
+    bench: Bench,
+    far: Far,
+}
+
+/// Sockets in the namespace of the far end.
+struct Far {
+    /// Takes whole IPv4 packets.
+    raw: OwnedFd,
+    /// Sees every frame.
+    wire: OwnedFd,
+}
+
+fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|b| format!("{b:02x}")).join(":")
+}
+
+impl Far {
+    /// Brings up the far end of the veth pair in a namespace of its own, which lives as long as the sockets.
+    fn new() -> Self {
+        let (tell, tid) = sync_channel(0);
+        let (go, wait) = sync_channel(0);
+        let thread = thread::spawn(move || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            tell.send(nix::unistd::gettid()).unwrap();
+            wait.recv().unwrap();
+            ip(&format!("link set far0 address {}", mac(CLIENT_MAC)));
+            ip("link set far0 up");
+            ip("address add 198.18.0.1/32 dev far0");
+            ip("route add 10.0.0.0/8 dev far0");
+            for near in [*SERVICE.ip(), TUNNEL] {
+                ip(&format!("neighbour add {near} lladdr {} dev far0 nud permanent", mac(OUR_MAC)));
+            }
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let raw = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Raw).unwrap();
+            let wire = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll).unwrap();
+            Self { raw, wire }
+        });
+        ip(&format!("link set far0 netns {}", tid.recv().unwrap()));
+        go.send(()).unwrap();
+        thread.join().unwrap()
+    }
+}
+
+impl Live {
+    fn new() -> Self {
+        ip(&format!("link add {DEVICE} address {} type veth peer name far0", mac(OUR_MAC)));
+        ip(&format!("link set {DEVICE} up"));
+        let far = Far::new();
+        for (network, neighbour, lladdr) in
+            [("203.0.113.0/24", CLIENT, CLIENT_MAC), ("10.9.0.0/24", peer_tunnel(B), peer_mac(B))]
+        {
+            ip(&format!("route add {network} dev {DEVICE}"));
+            ip(&format!("neighbour add {neighbour} lladdr {} dev {DEVICE} nud permanent", mac(lladdr)));
+        }
+        let mut bench = Bench::new();
+        bench.attach(DEVICE);
+        Self { bench, far }
+    }
+
+    fn connection(port: u16, isn: u32) -> Connection {
+        Connection::of(SocketAddrV4::new(CLIENT, port), isn, SECRET.current, Now::read().0)
+    }
+
+    /// Sends a frame; exactly these verdicts are counted, by both programs together.
+    fn step(&mut self, what: &str, frame: impl Into<super::row::Input>, want: &[Verdict]) {
+        let before = self.bench.tables.verdicts().unwrap();
+        let frame: super::row::Input = frame.into();
+        let packet = &frame.bytes()[IP_AT..];
+        let octet = |at| packet[at];
+        let to = SockaddrIn::new(octet(16), octet(17), octet(18), octet(19), 0);
+        sendto(self.far.raw.as_raw_fd(), packet, &to, MsgFlags::empty()).unwrap();
+        let mut want: Vec<_> = want.iter().map(|v| v.name()).collect();
+        want.sort_unstable();
+        let deadline = Instant::now() + PATIENCE;
+        let got = loop {
+            let after = self.bench.tables.verdicts().unwrap();
+            let pairs = before.iter().zip(&after);
+            let grown = pairs.flat_map(|(b, a)| vec![b.0.name(); (a.1 - b.1) as usize]);
+            // What the stack sends by itself does not count here.
+            let mut got: Vec<_> = grown.filter(|name| *name != ReturnSent.name()).collect();
+            got.sort_unstable();
+            if got == want || Instant::now() > deadline {
+                break got;
+            }
+            sleep(Duration::from_millis(5));
+        };
+        assert_eq!(got, want, "verdicts of: {what}");
+    }
+
+    /// The next frame on the wire that holds this text.
+    fn on_the_wire(&self, text: &str) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut buffer = [0; 4096];
+        while Instant::now() < deadline {
+            match recv(self.far.wire.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(len) if buffer[..len].windows(text.len()).any(|w| w == text.as_bytes()) => {
+                    return buffer[..len].to_vec();
+                }
+                Ok(_) => {}
+                Err(_) => sleep(Duration::from_millis(5)),
+            }
+        }
+        panic!("nothing with {text:?} on the wire");
+    }
+}
+
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match listener.accept() {
+            Ok((stream, from)) => {
+                stream.set_nonblocking(false).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                return (stream, from);
+            }
+            Err(e) => assert!(e.kind() == ErrorKind::WouldBlock && Instant::now() < deadline, "nothing to accept: {e}"),
+        }
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn nothing_to_accept(listener: &TcpListener) {
+    listener.set_nonblocking(true).unwrap();
+    let result = listener.accept();
+    assert!(result.is_err(), "a connection that must not be: {result:?}");
+}
+
+/// The connection is the client's, to this address, and begins with this request.
+fn check((stream, from): &mut (TcpStream, SocketAddr), client: SocketAddrV4, to: SocketAddrV4, request: &str) {
+    assert_eq!((*from, stream.local_addr().unwrap()), (client.into(), to.into()));
+    let mut got = vec![0; request.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(String::from_utf8_lossy(&got), request);
+}
+
+fn placed_here(live: &mut Live) {
+    let c = Live::connection(41_001, 0x1000_0000);
+    live.step("the first", c.first(CALL), &[FirstToLocal, Placed]);
+    let mut server = accept(live.bench.placed());
+    check(&mut server, c.from, SERVICE, CALL);
+    live.step("the first again", c.first(CALL), &[FirstRepeated, PlacedAlready]);
+    let more = c.ack().sequence(c.isn + 1 + CALL.len() as u32).flags(PSH | ACK).payload("more");
+    live.step("data behind it", more.clone(), &[LaterToLocal]);
+    check(&mut server, c.from, SERVICE, "more");
+    nothing_to_accept(live.bench.placed());
+    server.0.write_all(b"the answer").unwrap();
+    let frame = live.on_the_wire("the answer");
+    assert_eq!(frame[..12], [CLIENT_MAC, OUR_MAC].concat(), "link-layer addresses of the answer");
+    assert_eq!(frame[38..42], (c.cookie + 1).to_be_bytes(), "our sequence number");
+    assert_eq!(frame[42..46], more.end().to_be_bytes(), "what is acknowledged");
+}
+
+/// No timestamps, no SACK, no scaling, small segments; and all of it.
+fn placed_whatever_was_offered(live: &mut Live) {
+    let stamp: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1];
+    for (port, facts, options) in [
+        (41_010, 15 << 1, &[][..]),
+        (41_011, 15 << 1, stamp),
+        (41_012, 1 << 5 | 7 << 1, &[]),
+        (41_013, 2 << 5 | 15 << 1 | 1, &[]),
+        (41_014, 3 << 5 | 14 << 1 | 1, stamp),
+        (41_015, 3 << 5 | 1, stamp),
+    ] {
+        let mut c = Live::connection(port, 77);
+        let segment = super::world::segment(c.from);
+        c.cookie = dfaas_common::cookie::make(SECRET.current, &segment, c.isn, facts, Now::read().0);
+        live.step(&format!("facts {facts:#x}"), c.first(CALL).options(options), &[FirstToLocal, Placed]);
+        check(&mut accept(live.bench.placed()), c.from, SERVICE, CALL);
+    }
+}
+
+fn time_wait_is_replaced(live: &mut Live) {
+    let c = Live::connection(41_002, 0x1000_0000);
+    live.step("the first", c.first(CALL), &[FirstToLocal, Placed]);
+    let mut server = accept(live.bench.placed());
+    check(&mut server, c.from, SERVICE, CALL);
+    drop(server);
+    // Our FIN is acknowledged and answered: the server's end waits.
+    let end = c.isn + 1 + CALL.len() as u32;
+    let fin = c.ack().sequence(end).acknowledgement(c.cookie + 2).flags(FIN | ACK);
+    live.step("FIN", fin, &[LaterToLocal]);
+    live.step("the old first again", c.first(CALL), &[FirstRepeated, PlacedAlready]);
+    let newer = Live::connection(41_002, 0x1800_0000);
+    live.bench.tables.clear_flows().unwrap();
+    live.step("the first of a newer connection", newer.first(CALL), &[FirstToLocal, OldSocketReplaced, Placed]);
+    check(&mut accept(live.bench.placed()), newer.from, SERVICE, CALL);
+    nothing_to_accept(live.bench.placed());
+}
+
+fn dead_socket_gives_way(live: &mut Live) {
+    let c = Live::connection(41_003, 0x1000_0000);
+    live.step("the first", c.first(CALL), &[FirstToLocal, Placed]);
+    let mut old = accept(live.bench.placed());
+    check(&mut old, c.from, SERVICE, CALL);
+    let newer = Live::connection(41_003, 0x1800_0000);
+    live.bench.tables.clear_flows().unwrap();
+    live.step("the first of a newer connection", newer.first(CALL), &[FirstToLocal, OldSocketReplaced, Placed]);
+    check(&mut accept(live.bench.placed()), newer.from, SERVICE, CALL);
+    let end = old.0.read(&mut [0; 8]);
+    assert_eq!(end.map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset), "the old socket");
+}
+
+/// A call of a client of B, from elsewhere.
+fn call(port: u16) -> Frame {
+    handoff::call().from(SocketAddrV4::new(CLIENT, port))
+}
+
+fn handed_off(live: &mut Live) {
+    let (client, alias) = (SocketAddrV4::new(CLIENT, 41_004), SocketAddrV4::new(ALIAS_B, 80));
+    let first = call(41_004);
+    live.step("the first", from_peer(B, FIRST, &first), &[HandoffAccepted, Placed]);
+    let mut server = accept(live.bench.handoff());
+    check(&mut server, client, alias, CALL);
+    live.step("the first again", from_peer(B, FIRST, &first), &[HandoffAccepted, PlacedAlready]);
+    let more = first.clone().sequence(first.end()).payload("more");
+    live.step("data behind it", from_peer(B, LATER, &more), &[LaterFromPeer, LaterWithSocket]);
+    check(&mut server, client, alias, "more");
+    nothing_to_accept(live.bench.handoff());
+    server.0.write_all(b"the answer").unwrap();
+    let frame = live.on_the_wire("the answer");
+    assert_eq!(frame[..12], [peer_mac(B), OUR_MAC].concat(), "link-layer addresses of the answer");
+    assert_eq!(frame[30..34], peer_tunnel(B).octets(), "outer destination");
+    let inner = [super::peers::peer_service(B).ip().octets(), CLIENT.octets()].concat();
+    assert_eq!(frame[INNER_AT + 12..INNER_AT + 20], inner, "inner addresses");
+}
+
+fn overtaken(live: &mut Live) {
+    let first = call(41_005);
+    let more = first.clone().sequence(first.end()).payload("more");
+    live.step("data before the first", from_peer(B, LATER, &more), &[LaterFromPeer, LaterWithoutSocket]);
+    live.step(
+        "bare ACK before the first",
+        from_peer(B, LATER, &first.clone().flags(ACK).payload("")),
+        &[LaterFromPeer, LaterWithoutSocket],
+    );
+    live.step("the first", from_peer(B, FIRST, &first), &[HandoffAccepted, Placed]);
+    check(&mut accept(live.bench.handoff()), SocketAddrV4::new(CLIENT, 41_005), SocketAddrV4::new(ALIAS_B, 80), CALL);
+}
+
+/// A placing that fails leaves no socket, and is told.
+fn refused_by_the_kernel(live: &mut Live) {
+    const SYSCTL: &str = "/proc/sys/net/ipv4/tcp_timestamps";
+    let c = Live::connection(41_006, 0x1000_0000);
+    let stamped = c.first(CALL).options(&[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1]);
+    std::fs::write(SYSCTL, "0").unwrap();
+    live.step("a timestamp where the host allows none", stamped.clone(), &[FirstToLocal, PlaceFailed]);
+    std::fs::write(SYSCTL, "1").unwrap();
+    live.step("the same when it does", stamped, &[FirstRepeated, Placed]);
+    check(&mut accept(live.bench.placed()), c.from, SERVICE, CALL);
+    let d = Live::connection(41_007, 0x1000_0000);
+    live.step("the first", d.first(CALL), &[FirstToLocal, Placed]);
+    drop(accept(live.bench.placed()));
+    live.bench.stop_placed();
+    let e = Live::connection(41_008, 0x1000_0000);
+    live.bench.tables.set_decided(&e.key(), &e.flow(dfaas_common::flow::LOCAL, 0)).unwrap();
+    live.step("decided, then the listener went", e.first(CALL), &[FirstRepeated, PlaceWithoutListener]);
+}

@@ -1,0 +1,217 @@
+//! What comes back from peers: answers for clients, and connections they did not take.
+
+use dfaas_common::{
+    counters::{FunctionCounters, PairCounters},
+    flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED, REFUSED},
+    limit::Limit,
+    peer::DEAD,
+    route::{Route, SLOT_LOCAL},
+    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE},
+    tunnel::{BOUNCE, FIRST, LATER},
+    verdict::Verdict::{BouncedBack, BouncedRefused, BouncedToLocal, BouncedToPeer, ReturnWithoutFlow, Returned},
+};
+use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
+
+use super::{
+    peers::{from_peer, peer_mac, peer_tunnel, to_peer},
+    refusal::answer,
+    row::{LOCAL_FIRST, Row, row},
+    world::{
+        B, BUSY, C, CALL, CLIENT, CLIENT_MAC, Connection, NO_FUNCTION, Now, OUR_MAC, SERVICE, UNAVAILABLE, Where,
+        by_slots, weighted,
+    },
+};
+
+const BOUNCED: PairCounters = PairCounters { forwarded: 0, received: 0, bounced: 1, turned_away: 0 };
+const FORWARDED: PairCounters = PairCounters { bounced: 0, forwarded: 1, ..BOUNCED };
+const NOTHING: FunctionCounters = FunctionCounters {
+    seen: 0,
+    local: 0,
+    to_proxy: 0,
+    forwarded: 0,
+    refused: 0,
+    unavailable: 0,
+    received: 0,
+    turned_away: 0,
+};
+
+pub(crate) fn rows(now: Now) -> Vec<Row> {
+    [answers(now), astray(now), ends(now), bounces(now), bogus(now)].into_iter().flatten().collect()
+}
+
+/// A segment of B's HAProxy, as B's TC makes it.
+fn reply(c: Connection) -> Frame {
+    Frame::tcp(SERVICE, CLIENT)
+        .sequence(c.cookie.wrapping_add(1))
+        .acknowledgement(c.isn.wrapping_add(100))
+        .flags(PSH | ACK)
+        .payload("HTTP/1.1 200 OK\r\n\r\n")
+}
+
+fn answers(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let flow = c.flow(PEER, B);
+    let to_client = |frame: &Frame| frame.clone().macs(CLIENT_MAC, OUR_MAC);
+    let case = |name: &str, frame: Frame| {
+        row(format!("answer: {name}"), from_peer(B, LATER, &frame))
+            .flow(Where::Forwarded, c, flow)
+            .sends(Returned, to_client(&frame))
+            .leaves(Where::Forwarded, c, flow)
+            .touched()
+    };
+    let far = Flow { ifindex: 4711, ..flow };
+    vec![
+        case("data", reply(c)),
+        case("bare ACK", reply(c).payload("")),
+        case("a full packet", reply(c).payload([0x33; 1400])),
+        case("with TCP options", reply(c).options(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2])),
+        case("with TTL 1", reply(c).ttl(1)),
+        case("from B, which is draining", reply(c)).peer(B, |p| p.state = dfaas_common::peer::DRAINING),
+        case("from B, which was thought dead", reply(c)).peer(B, |p| p.state = DEAD),
+        case("to a client on another interface", reply(c))
+            .flow(Where::Forwarded, c, far)
+            .redirects(Returned, to_client(&reply(c)))
+            .leaves(Where::Forwarded, c, far),
+        case("on a connection that has ended", reply(c))
+            .given(|b| b.tables.clear_flows().unwrap())
+            .flow(Where::Decided, c, Flow { finished: FINISHED, ..flow })
+            .leaves(Where::Decided, c, Flow { finished: FINISHED, ..flow }),
+        row("answer: sealed like a FIRST", from_peer(B, FIRST, &reply(c)))
+            .flow(Where::Forwarded, c, flow)
+            .sends(Returned, to_client(&reply(c))),
+    ]
+}
+
+fn astray(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let case =
+        |name: &str| row(format!("answer astray: {name}"), from_peer(B, LATER, &reply(c))).drops(ReturnWithoutFlow);
+    vec![
+        case("no such connection"),
+        case("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(PEER, C)),
+        case("of a connection of this node").flow(Where::Decided, c, c.flow(LOCAL, 0)),
+        case("of a connection that was refused").flow(Where::Decided, c, c.flow(REFUSED, 0)),
+    ]
+}
+
+fn ends(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let with = |finished| Flow { finished, ..c.flow(PEER, B) };
+    let (live, over) = (Where::Forwarded, Where::Decided);
+    let case = |name: &str, before: (Where, u8), flags: u8, after: (Where, u8)| {
+        let frame = reply(c).flags(flags);
+        row(format!("answer ends: {name}"), from_peer(B, LATER, &frame))
+            .flow(before.0, c, with(before.1))
+            .sends(Returned, frame.macs(CLIENT_MAC, OUR_MAC))
+            .leaves(after.0, c, with(after.1))
+    };
+    vec![
+        case("FIN of the peer", (live, 0), FIN | ACK, (live, PEER_FINISHED)),
+        case("FIN of the peer behind the client's", (live, CLIENT_FINISHED), FIN | ACK, (over, FINISHED)),
+        case("FIN of the peer again", (over, FINISHED), FIN | ACK, (over, FINISHED)),
+        case("reset of the peer", (live, 0), RST | ACK, (over, FINISHED)),
+        case("ACK behind the client's FIN", (live, CLIENT_FINISHED), ACK, (live, CLIENT_FINISHED)),
+        case("SYN and ACK, which only a peer that is wrong would send", (live, 0), SYN | ACK, (live, 0)),
+    ]
+}
+
+/// B sends a call back.
+fn bounce(name: &str, c: Connection) -> Row {
+    row(format!("bounce: {name}"), from_peer(B, BOUNCE, &c.first(CALL))).flow(Where::Forwarded, c, c.flow(PEER, B))
+}
+
+fn bounces(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let both = weighted(&[(2, 1), (3, 1)]);
+    let once = |flow: Flow| Flow { bounces: flow.bounces + 1, ..flow };
+    let times = |bounces: u8| Flow { bounces, ..c.flow(PEER, B) };
+    let to_c = |row: Row, bounces: u8| {
+        row.route(both)
+            .sends(BouncedToPeer, to_peer(C, FIRST, &c.first(CALL).packet(), CLIENT, &[]))
+            .pair(B, BOUNCED)
+            .pair(C, FORWARDED)
+            .leaves(Where::Forwarded, c, once(Flow { bounces, ..c.flow(PEER, C) }))
+    };
+    let to_local = |row: Row| {
+        row.passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
+            .hint(LOCAL_FIRST)
+            .counts(FunctionCounters { local: 1, ..NOTHING })
+            .pair(B, BOUNCED)
+            .leaves(Where::Decided, c, once(c.flow(LOCAL, 0)))
+    };
+    let refused = |row: Row, bounces: u8, index: u32, text: &str, counts: FunctionCounters| {
+        row.sends(BouncedRefused, answer(&c.first(CALL), c, text)).counts(counts).pair(B, BOUNCED).leaves(
+            Where::Decided,
+            c,
+            once(Flow { bounces, ..c.flow(REFUSED, index) }),
+        )
+    };
+    let busy = FunctionCounters { refused: 1, ..NOTHING };
+    let alone = weighted(&[(SLOT_LOCAL, 1)]);
+    let last = Route { local: Limit::CLOSED, ..weighted(&[(2, 1)]) };
+    let far = Flow { ifindex: 4711, ..c.flow(PEER, B) };
+    vec![
+        to_c(bounce("to the next peer", c), 0),
+        to_c(bounce("a second time", c).flow(Where::Forwarded, c, times(1)), 1),
+        to_c(bounce("a third time", c).flow(Where::Forwarded, c, times(2)), 2),
+        refused(bounce("too often", c).flow(Where::Forwarded, c, times(3)).route(both), 3, ANSWER_BUSY, BUSY, busy),
+        to_local(bounce("to this node by its limit", c)),
+        to_local(bounce("to this node by its slot", c).route(alone)),
+        to_local(bounce("to this node, which was too often for a peer", c).route(alone).flow(
+            Where::Forwarded,
+            c,
+            times(3),
+        ))
+        .leaves(Where::Decided, c, once(Flow { bounces: 3, ..c.flow(LOCAL, 0) })),
+        refused(bounce("nobody else", c).route(last), 0, ANSWER_BUSY, BUSY, busy),
+        refused(bounce("no weights", c).route(by_slots(&[])), 0, ANSWER_BUSY, BUSY, busy),
+        refused(bounce("the next peer is dead", c).route(both).peer(C, |p| p.state = DEAD), 0, ANSWER_BUSY, BUSY, busy),
+        refused(
+            bounce("no listener here and no peer", c).route(alone).without_placed_listener(),
+            0,
+            ANSWER_UNAVAILABLE,
+            UNAVAILABLE,
+            FunctionCounters { unavailable: 1, ..NOTHING },
+        ),
+        refused(bounce("nobody else, the client on another interface", c).route(last), 0, ANSWER_BUSY, BUSY, busy)
+            .flow(Where::Forwarded, c, far)
+            .redirects(BouncedRefused, answer(&c.first(CALL), c, BUSY))
+            .leaves(Where::Decided, c, once(Flow { ifindex: 4711, ..c.flow(REFUSED, ANSWER_BUSY) })),
+        bounce("of a function whose table is gone", c)
+            .given(|b| b.tables.remove_route(&super::world::name(super::world::ECHO)).unwrap())
+            .passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
+            .hint(LOCAL_FIRST)
+            .leaves(Where::Decided, c, once(c.flow(LOCAL, 0))),
+    ]
+}
+
+/// Sent back without a reason to: a replay, a mistake, an attack.
+fn bogus(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let ends = |row: Row| row.drops(BouncedBack).event(NO_FUNCTION, peer_tunnel(B));
+    let plain = |name: &str| ends(row(format!("bogus bounce: {name}"), from_peer(B, BOUNCE, &c.first(CALL))));
+    let other = |name: &str, c2: Connection| {
+        ends(row(format!("bogus bounce: {name}"), from_peer(B, BOUNCE, &c2.first(CALL)))).flow(
+            Where::Forwarded,
+            c,
+            c.flow(PEER, B),
+        )
+    };
+    vec![
+        plain("no such connection"),
+        plain("of a connection of this node").flow(Where::Decided, c, c.flow(LOCAL, 0)),
+        plain("of a connection that was refused").flow(Where::Decided, c, c.flow(REFUSED, ANSWER_BUSY)),
+        plain("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(PEER, C)),
+        other("another ISN of the client", Connection { isn: c.isn + 1, ..c }),
+        other("another ISN of ours", Connection { cookie: c.cookie ^ 1, ..c }),
+        plain("the same again, when C has it")
+            .flow(Where::Forwarded, c, c.flow(PEER, B))
+            .route(weighted(&[(2, 1), (3, 1)]))
+            .given(move |b| {
+                b.send(&from_peer(B, BOUNCE, &c.first(CALL)));
+            }),
+        plain("the same again, when this node has it").flow(Where::Forwarded, c, c.flow(PEER, B)).given(move |b| {
+            b.send(&from_peer(B, BOUNCE, &c.first(CALL)));
+        }),
+    ]
+}
