@@ -59,6 +59,8 @@ pub(crate) struct Bench {
     pub(crate) tables: Tables,
     gates: Array<MapData, u64>,
     pub(crate) events: Events,
+    /// HAProxy's at the service address.
+    proxy: Option<TcpListener>,
     placed: Option<TcpListener>,
     handoff: Option<TcpListener>,
     /// Sockets that a row needs while it runs.
@@ -122,6 +124,7 @@ impl Bench {
             tables: Tables::open(&pins).unwrap().expect("pins"),
             gates: Map::from_map_data(gates).unwrap().try_into().unwrap(),
             events: Events::open(&pins).unwrap(),
+            proxy: None,
             placed: None,
             handoff: None,
             kept: Vec::new(),
@@ -135,6 +138,7 @@ impl Bench {
         self.tables.clear_flows().unwrap();
         world::fill(&mut self.tables);
         self.forget_events();
+        self.proxy.get_or_insert_with(|| listen(world::SERVICE));
         self.placed.get_or_insert_with(|| listen(world::PLACED));
         self.handoff.get_or_insert_with(|| listen(world::HANDOFF));
     }
@@ -149,6 +153,10 @@ impl Bench {
     /// When this verdict was last reported (monotonic clock).
     pub(crate) fn set_gate(&mut self, verdict: u32, time_ns: u64) {
         self.gates.set(verdict, time_ns, 0).unwrap();
+    }
+
+    pub(crate) fn stop_proxy(&mut self) {
+        self.proxy = None;
     }
 
     pub(crate) fn stop_placed(&mut self) {
@@ -169,7 +177,8 @@ impl Bench {
 
     /// A real connection of this tuple; the accepted end.
     pub(crate) fn connect(&mut self, from: SocketAddrV4, to: SocketAddrV4) {
-        let listener = TcpListener::bind(to).unwrap();
+        let proxy = self.proxy.as_ref().filter(|_| to == world::SERVICE);
+        let listener = proxy.map_or_else(|| TcpListener::bind(to), TcpListener::try_clone).unwrap();
         let client = client_socket(from);
         connect(client.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
         let (server, _) = listener.accept().unwrap();

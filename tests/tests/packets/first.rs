@@ -17,7 +17,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame};
 use super::{
     bench::Bench,
     peers::to_peer,
-    row::{LOCAL_FIRST, Row, row},
+    row::{LOCAL_FIRST, PROXY_FIRST, Row, row},
     world::{B, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, route, weighted},
 };
 
@@ -137,8 +137,8 @@ fn full_table(now: Now) -> Row {
             }
         })
         .passes(FlowTableFull)
-        .hint(LOCAL_FIRST)
-        .counts(LOCAL_ONE)
+        .hint(PROXY_FIRST)
+        .counts(FunctionCounters { local: 0, to_proxy: 1, ..LOCAL_ONE })
         .event(ECHO_NUMBER, *CLIENT.ip())
         .leaves_many(MAX_FORWARDED + 1)
 }

@@ -26,6 +26,7 @@ pub(crate) const TC_REDIRECT: i32 = 7;
 /// What XDP tells TC: kind, peer.
 pub(crate) type Hint = (u16, u16);
 pub(crate) const LOCAL_FIRST: Hint = (1, 0);
+pub(crate) const PROXY_FIRST: Hint = (4, 0);
 
 pub(crate) const fn peer_first(number: u32) -> Hint {
     (2, number as u16)
@@ -127,6 +128,10 @@ impl Row {
 
     pub(crate) fn without_peer(self, number: u32) -> Self {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
+    }
+
+    pub(crate) fn without_proxy_listener(self) -> Self {
+        self.given(Bench::stop_proxy)
     }
 
     pub(crate) fn without_placed_listener(self) -> Self {
