@@ -11,8 +11,16 @@
 mod bed;
 #[path = "traffic/bodies.rs"]
 mod bodies;
+#[path = "traffic/loss.rs"]
+mod loss;
 #[path = "traffic/pieces.rs"]
 mod pieces;
+#[path = "traffic/protocol.rs"]
+mod protocol;
+#[path = "traffic/refusal.rs"]
+mod refusal;
+#[path = "traffic/reuse.rs"]
+mod reuse;
 
 /// Longer tests were asked for.
 fn long() -> bool {

@@ -68,10 +68,6 @@ impl Bed {
         self.change(node, Method::PUT, &deployment.to_string())
     }
 
-    pub(crate) fn remove(&self, node: usize, function: &str) -> Result<()> {
-        self.change(node, Method::DELETE, &json!({ "functionName": function }).to_string())
-    }
-
     fn change(&self, node: usize, method: Method, body: &str) -> Result<()> {
         let mut call = Call::post(PLATFORM, body.to_owned());
         call.method = method;
@@ -82,6 +78,14 @@ impl Bed {
         }
         ensure!(answer.status < 300, "{body}: status {}: {}", answer.status, answer.text());
         Ok(())
+    }
+
+    /// Calls of a function that the platform of a node has started.
+    pub(crate) fn started(&self, node: usize, function: &str) -> Result<u64> {
+        let call = Call::get(format!("http://127.0.0.1:8080/system/function/{function}"));
+        let answer = call.send(&self.federation.host(node).namespace.entrance()?)?;
+        let status: serde_json::Value = serde_json::from_slice(&answer.body)?;
+        status["invocationCount"].as_u64().with_context(|| format!("no count in {status}"))
     }
 
     /// Waits until calls of the function through n1's kernel reach this node, or are refused by it.
