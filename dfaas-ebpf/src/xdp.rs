@@ -94,7 +94,7 @@ impl Plan {
             b: 0,
             payload_at: 0,
             segment: Segment::NONE,
-            picked: Picked::LOCAL,
+            picked: Picked::BY_PROXY,
             without: NOBODY,
             mac: Mac::default(),
             ifindex: 0,

@@ -2,6 +2,7 @@
 //!
 //! * [`netns`]: namespaces, entered by threads, removed with all that runs in them
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
+//! * [`link`]: links that lose, repeat and delay frames
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`client`]: calls and loads from a namespace
 //! * [`packet`]: frames, built and checked without the product's own code
@@ -15,6 +16,7 @@
 pub mod client;
 pub mod emulator;
 pub mod federation;
+pub mod link;
 pub mod netns;
 pub mod network;
 pub mod packet;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
+    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::{Eth, FIN},
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -40,9 +40,9 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
     if flow.target == PEER && !maps::insert_forwarded(&key, &flow) {
         plan.code = Verdict::FlowTableFull.code();
         plan.picked.target = LOCAL;
-        plan.picked.detail = TO_PLACED;
+        plan.picked.detail = TO_PROXY;
         flow.target = LOCAL;
-        flow.detail = TO_PLACED;
+        flow.detail = TO_PROXY;
     }
     if flow.target != PEER {
         maps::insert_decided(&key, &flow);
