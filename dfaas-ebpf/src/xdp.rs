@@ -28,6 +28,7 @@ use dfaas_common::{
 
 use crate::{
     count,
+    maps::Older,
     packet::Xdp,
     pick::{NOBODY, Picked},
 };
@@ -83,6 +84,8 @@ struct Plan {
     ifindex: u32,
     /// For events.
     source: u32,
+    /// [`Older`]: saves looking for what has to give way to a new decision.
+    older: u32,
 }
 
 impl Plan {
@@ -99,6 +102,7 @@ impl Plan {
             mac: Mac::default(),
             ifindex: 0,
             source: 0,
+            older: Older::Nowhere as u32,
         }
     }
 

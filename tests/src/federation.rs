@@ -2,7 +2,7 @@
 
 mod condition;
 mod gateway;
-mod lease;
+pub(crate) mod lease;
 mod leftovers;
 mod node;
 mod options;

@@ -131,6 +131,14 @@ impl Network {
         }
     }
 
+    /// The switch's namespace, if it has one of its own.
+    pub fn switch(&self) -> Option<&Namespace> {
+        match &self.switch {
+            Switch::Namespace(switch) => Some(switch),
+            Switch::Host(_) => None,
+        }
+    }
+
     /// The switch's port of a host.
     pub fn port(&self, name: &str) -> String {
         match &self.switch {
@@ -161,6 +169,15 @@ impl Network {
             Switch::Namespace(_) => "br0",
             Switch::Host(bridge) => &bridge.name,
         }
+    }
+
+    /// Makes it a network for nodes without XDP: no programs on the ports, and the offloads that XDP cannot have.
+    pub fn without_xdp(&self) -> Result<()> {
+        self.unpin_ports();
+        self.hosts.iter().try_for_each(|host| {
+            host.namespace.run(&format!("ethtool -K {} tx on", Host::INTERFACE))?;
+            Ok(())
+        })
     }
 
     /// Leaves everything in place when dropped.
@@ -194,15 +211,21 @@ impl Network {
     }
 }
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        if self.pins.as_os_str().is_empty() {
-            return;
-        }
+impl Network {
+    /// Takes the programs off the ports.
+    fn unpin_ports(&self) {
         for entry in std::fs::read_dir(&self.pins).into_iter().flatten().flatten() {
             let _ = std::fs::remove_file(entry.path());
         }
         let _ = std::fs::remove_dir(&self.pins);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if !self.pins.as_os_str().is_empty() {
+            self.unpin_ports();
+        }
     }
 }
 

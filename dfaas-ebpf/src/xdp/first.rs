@@ -37,7 +37,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         // SAFETY: no arguments.
         last_ns: unsafe { h::bpf_ktime_get_coarse_ns() },
     };
-    if flow.target == PEER && !maps::insert_forwarded(&key, &flow) {
+    if flow.target == PEER && !maps::insert_forwarded(&key, &flow, plan.older) {
         plan.code = Verdict::FlowTableFull.code();
         plan.picked.target = LOCAL;
         plan.picked.detail = TO_PROXY;
@@ -45,7 +45,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         flow.detail = TO_PROXY;
     }
     if flow.target != PEER {
-        maps::insert_decided(&key, &flow);
+        maps::insert_decided(&key, &flow, plan.older);
     }
     account(plan.picked);
     let (a, acknowledgement) = (plan.picked.detail, plan.segment.acknowledgement);

@@ -38,9 +38,10 @@ fn cookies(now: Now) -> Vec<Row> {
         })
     };
     let call = |name: &str, c: Connection| row(name, c.first(CALL));
-    let (previous, next) = (by(SECRET.current, now.0 - 1), by(SECRET.next, now.0));
-    let stale =
-        such_that(Kind::Foreign, SECRET.current, now, |from| Connection::of(from, 7, SECRET.current, now.0 - 2));
+    let (previous, next) = (by(SECRET.current, now.0.wrapping_sub(1)), by(SECRET.next, now.0));
+    let stale = such_that(Kind::Foreign, SECRET.current, now, |from| {
+        Connection::of(from, 7, SECRET.current, now.0.wrapping_sub(2))
+    });
     let old = such_that(Kind::Foreign, SECRET.next, now, |from| Connection::of(from, 7, SECRET.current, now.0));
     let early = such_that(Kind::Foreign, SECRET.current, now, |from| Connection::of(from, 7, SECRET.next, now.0));
     let nothing = such_that(Kind::Foreign, SECRET.current, now, |from| Connection { from, isn: 7, cookie: u32::MAX });
