@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// Everything the agent is told, checked.
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug)]
 pub struct Config {
     pub debug: bool,
@@ -112,6 +113,7 @@ pub struct PlatformConfig {
     pub password: Option<String>,
     pub password_file: Option<PathBuf>,
     pub embedded_address: SocketAddr,
+    pub embedded_user: String,
     /// Instead of the label `dfaas.maxrate`.
     pub rate_limits: BTreeMap<FunctionName, u32>,
 }
@@ -208,6 +210,7 @@ impl Config {
                 password: read.optional("AGENT_OPENFAAS_PASSWORD"),
                 password_file: read.optional("AGENT_OPENFAAS_PASSWORD_FILE"),
                 embedded_address: read.parse("AGENT_EMBEDDED_ADDRESS"),
+                embedded_user: read.parse("AGENT_EMBEDDED_USER"),
                 rate_limits: read.rate_limits(),
             },
             strategy: StrategyConfig {

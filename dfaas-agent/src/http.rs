@@ -1,6 +1,6 @@
 //! The agent's own HTTP server: `/healthz`, `/readyz`, `/metrics`, `/status`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use axum::{
@@ -46,9 +46,9 @@ async fn health(State(shared): State<Shared>) -> Response {
     let mut text = String::from("DFaaS node running.\nComponents status:\n");
     for component in [&status.proxy, &status.platform] {
         let state = if component.healthy { "ready" } else { "not ready" };
-        text.push_str(&format!("- {} {state}: {}\n", component.kind, component.detail));
+        let _ = writeln!(text, "- {} {state}: {}", component.kind, component.detail);
     }
-    text.push_str(&format!("- kernel mode {}\n", status.kernel.mode));
+    let _ = writeln!(text, "- kernel mode {}", status.kernel.mode);
     let healthy = status.proxy.healthy && status.platform.healthy;
     (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
 }

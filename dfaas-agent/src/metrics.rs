@@ -73,8 +73,12 @@ fn functions(registry: &Registry, status: &Status) -> Result<()> {
     let limit_out = real(registry, "dfaas_limit_out", "Calls per second a peer accepts", &["function", "peer"])?;
     for (name, f) in &status.functions {
         let name = name.as_str();
-        outcomes(&f.totals).iter().for_each(|(o, n)| requests.with_label_values(&[name, o]).set(*n as i64));
-        outcomes(&f.rates).iter().for_each(|(o, n)| rates.with_label_values(&[name, o]).set(*n));
+        for (outcome, n) in outcomes(&f.totals) {
+            requests.with_label_values(&[name, outcome]).set(n as i64);
+        }
+        for (outcome, rate) in outcomes(&f.rates) {
+            rates.with_label_values(&[name, outcome]).set(rate);
+        }
         if let Some(l) = f.limit {
             limit.with_label_values(&[name]).set(l);
         }

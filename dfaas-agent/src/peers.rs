@@ -23,7 +23,7 @@ use crate::{
 /// An original agent broadcasts once a minute and is given up after 1.2 periods (reference section 4).
 const BROADCAST_LIFETIME: Duration = Duration::from_secs(75);
 /// A peer that is gone stays known so long: connections handed to it may live on.
-const MEMORY: Duration = Duration::from_secs(600);
+const MEMORY: Duration = Duration::from_mins(10);
 
 /// One other node.
 #[derive(Clone, Debug, Default)]
@@ -158,47 +158,47 @@ pub fn tunnel_key(seal: &Seal) -> TunnelKey {
 pub struct Peers {
     own: NodeId,
     timeout: Duration,
-    peers: BTreeMap<NodeId, Peer>,
+    nodes: BTreeMap<NodeId, Peer>,
 }
 
 impl Peers {
     pub fn new(own: NodeId, timeout: Duration) -> Self {
-        Self { own, timeout, peers: BTreeMap::new() }
+        Self { own, timeout, nodes: BTreeMap::new() }
     }
 
     pub fn get(&self, node: &NodeId) -> Option<&Peer> {
-        self.peers.get(node)
+        self.nodes.get(node)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &Peer)> {
-        self.peers.iter()
+        self.nodes.iter()
     }
 
     pub fn standing(&self, node: &NodeId, now: Instant) -> Standing {
-        self.peers.get(node).map_or(Standing::Silent, |peer| peer.standing(now, self.timeout))
+        self.nodes.get(node).map_or(Standing::Silent, |peer| peer.standing(now, self.timeout))
     }
 
     pub fn connected(&mut self, node: NodeId, remote: IpAddr) {
-        let peer = self.peers.entry(node).or_default();
+        let peer = self.nodes.entry(node).or_default();
         peer.connected = true;
         peer.remotes.insert(remote);
     }
 
     pub fn disconnected(&mut self, node: &NodeId) {
-        if let Some(peer) = self.peers.get_mut(node) {
+        if let Some(peer) = self.nodes.get_mut(node) {
             peer.connected = false;
         }
     }
 
     pub fn identified(&mut self, node: &NodeId, direct: bool) {
-        if let Some(peer) = self.peers.get_mut(node) {
+        if let Some(peer) = self.nodes.get_mut(node) {
             peer.direct = direct;
         }
     }
 
     /// A broadcast of the recalc strategy. One that does not name us is ignored, as the original does.
     pub fn broadcast(&mut self, node: NodeId, info: RecalcInfo, now: Instant) {
-        let peer = self.peers.entry(node).or_default();
+        let peer = self.nodes.entry(node).or_default();
         peer.proxy = Some((info.proxy.host, info.proxy.port));
         if let Some(limits) = info.limits.into_iter().find(|(id, _)| *id == self.own) {
             peer.broadcast = Some((limits.1, now));
@@ -207,7 +207,7 @@ impl Peers {
     }
 
     pub fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {
-        let peer = self.peers.entry(node).or_default();
+        let peer = self.nodes.entry(node).or_default();
         peer.direct = true;
         if let Some(proxy) = &state.proxy {
             peer.proxy = Some((proxy.host.clone(), proxy.port));
@@ -222,15 +222,15 @@ impl Peers {
 
     /// What the strategy may use: peers that are up.
     pub fn views(&self, now: Instant) -> BTreeMap<NodeId, PeerView> {
-        let up = self.peers.iter().filter(|(_, peer)| peer.standing(now, self.timeout) == Standing::Up);
+        let up = self.nodes.iter().filter(|(_, peer)| peer.standing(now, self.timeout) == Standing::Up);
         up.map(|(id, peer)| (id.clone(), peer.view())).collect()
     }
 
     /// Forgets those that have been gone for long; returns them.
     pub fn forget(&mut self, now: Instant) -> Vec<NodeId> {
         let gone = |peer: &Peer| !peer.connected && peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);
-        let forgotten: Vec<_> = self.peers.iter().filter(|(_, peer)| gone(peer)).map(|(id, _)| id.clone()).collect();
-        self.peers.retain(|_, peer| !gone(peer));
+        let forgotten: Vec<_> = self.nodes.iter().filter(|(_, peer)| gone(peer)).map(|(id, _)| id.clone()).collect();
+        self.nodes.retain(|_, peer| !gone(peer));
         forgotten
     }
 }

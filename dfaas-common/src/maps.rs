@@ -1,6 +1,6 @@
 //! Names and sizes of the maps. A map's name is the name of its pin file.
 
-/// Grows when a layout changes in a way that an older agent or program would misread.
+/// Grows when a layout changes its meaning but not its size. A change of size is noticed by itself.
 pub const LAYOUT_VERSION: u32 = 1;
 
 /// Connections given to peers: never evicted while they live.

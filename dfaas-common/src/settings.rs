@@ -53,11 +53,13 @@ pub struct Control {
     pub secret: crate::cookie::Secret,
     /// Non-zero: no new calls from peers.
     pub draining: u32,
-    pub reserved: u32,
+    /// [`crate::maps::LAYOUT_VERSION`] of whoever filled the maps first; 0: nobody yet.
+    pub layout: u32,
 }
 
-/// Longest answer that the kernel gives by itself, head and body, bytes.
-pub const MAX_ANSWER: usize = 512;
+/// Longest answer that the kernel gives by itself, head and body, bytes. The frame grows into the headroom, of which
+/// there are 216 bytes at least: the shortest request must have room for the longest answer.
+pub const MAX_ANSWER: usize = 192;
 /// Index of the answer "429 Too Many Requests".
 pub const ANSWER_BUSY: u32 = 0;
 /// Index of the answer "503 Service Unavailable".

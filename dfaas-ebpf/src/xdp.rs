@@ -97,7 +97,7 @@ impl Plan {
             b: 0,
             payload_at: 0,
             segment: Segment::NONE,
-            picked: Picked::LOCAL,
+            picked: Picked::BY_PROXY,
             without: NOBODY,
             mac: Mac::default(),
             ifindex: 0,
@@ -140,6 +140,17 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
     let failed = rewrite(x, act, &plan);
     let code = if failed == 0 { plan.code } else { failed };
     count::verdict(code & 0xff, plan.picked.function, plan.source);
+    #[cfg(feature = "log")]
+    if code != Verdict::NotSteered.code() {
+        let ctx = aya_ebpf::programs::XdpContext::new(ctx);
+        aya_log_ebpf::trace!(
+            &ctx,
+            "verdict {} function {} from {:i}",
+            code & 0xff,
+            plan.picked.function,
+            u32::from_be(plan.source)
+        );
+    }
     match code >> 8 {
         a if a == Action::Pass as u32 => XDP_PASS,
         a if a == Action::Drop as u32 => XDP_DROP,

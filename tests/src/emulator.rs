@@ -11,12 +11,13 @@ use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
 use self::{live::Live, progress::Progress};
 use crate::{
-    federation::{Federation, Options, Place, remove_leftovers},
-    scenario::{self, Scenario},
+    federation::{Federation, Functions, Options, Place, remove_leftovers},
+    scenario::{self, Pace, Scenario},
     stop::Stop,
     view,
 };
 
+const TROUBLES_SHOWN: usize = 10;
 /// Until all nodes see each other.
 const SETTLE: Duration = Duration::from_mins(1);
 
@@ -89,6 +90,7 @@ impl RunArgs {
             mode: self.mode,
             xdp: self.xdp,
             place: Place::Host,
+            functions: Functions::InAgent,
             agent,
             directory: self.directory.clone(),
             settings: self.settings.iter().cloned().collect(),
@@ -104,8 +106,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         eprintln!("removed what {prefix} had left behind");
     }
     let federation = start(args, &stop)?;
-    if !args.json {
-        println!("{} nodes are up:\n{}", federation.nodes.len(), view::examples(&federation));
+    if !args.json && (args.scenario.is_some() || !args.keep) {
+        view::print(&format!("all nodes are up:\n{}", view::examples(&federation)))?;
     }
     let live = Live::new(args.json, std::io::stdout().is_terminal());
     let outcome = match args.scenario {
@@ -134,19 +136,23 @@ fn play(
     stop: &Stop,
 ) -> Result<bool> {
     if !args.json {
-        println!("{}: {}", scenario.name, scenario.description);
+        view::print(&format!("{}: {}", scenario.name, scenario.description))?;
     }
+    let pace = Pace { seconds: args.duration, ..Pace::default() };
     let mut is_ok = true;
     loop {
-        let report = scenario::run(federation, scenario, args.duration, &mut |moment| {
-            live.show(moment.statuses, Some(moment.tally));
-            !stop.is_set()
+        let report = scenario::run(federation, scenario, pace, &mut |moment| {
+            live.show(moment.statuses, Some(moment.tally))?;
+            Ok(!stop.is_set())
         })?;
         live.finish();
         if args.json {
-            println!("{}", report.json());
+            view::print(&report.json().to_string())?;
         } else {
-            println!("{}", report.table());
+            view::print(&report.table())?;
+            for line in report.tally().troubles().lines().take(TROUBLES_SHOWN) {
+                view::print(&format!("not answered with 200: {line}"))?;
+            }
         }
         for deviation in report.deviations() {
             eprintln!("not as expected: {deviation}");
@@ -167,6 +173,7 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
     if keep {
         let (examples, prefix) = (view::examples(&federation), federation.prefix().to_owned());
         federation.keep()?;
+        // On the error output: the results are the other's.
         eprintln!("{prefix} stays:\n{examples}\nTo remove it: federation clean");
         return Ok(true);
     }
@@ -184,11 +191,11 @@ pub fn clean() -> Result<ExitCode> {
     let found = remove_leftovers(true)?;
     for (what, prefixes) in [("removed", &found.removed), ("left alone, its process lives:", &found.in_use)] {
         for prefix in prefixes {
-            println!("{what} {prefix}");
+            view::print(&format!("{what} {prefix}"))?;
         }
     }
     if found.removed.is_empty() && found.in_use.is_empty() {
-        println!("nothing to remove");
+        view::print("nothing to remove")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! A federation on this machine: nodes in namespaces, each with its agent, HAProxy and functions, and a client.
 
 mod condition;
+mod gateway;
 pub(crate) mod lease;
 mod leftovers;
 mod node;
@@ -9,7 +10,7 @@ mod options;
 pub use self::{
     leftovers::{Removed, remove_leftovers},
     node::Node,
-    options::{FUNCTIONS, Options, Place},
+    options::{FUNCTIONS, Functions, Options, Place},
 };
 
 use std::{
@@ -23,8 +24,9 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use dfaas_agent::{name::NodeId, status::Status};
 
-use self::lease::Lease;
+use self::{gateway::FunctionGateway, lease::Lease};
 use crate::{
+    link::{Impairment, Link},
     netns::{Entrance, run},
     network::{Host, Network},
 };
@@ -41,6 +43,7 @@ pub struct Federation {
     pub nodes: Vec<Node>,
     options: Options,
     directory: PathBuf,
+    gateways: Vec<FunctionGateway>,
     network: Network,
     // Last: whoever finds it free removes what has this prefix.
     lease: Lease,
@@ -65,7 +68,7 @@ impl Federation {
         }
         network.add_host("client", CLIENT_NUMBER)?;
         network.hosts.iter().try_for_each(node::set_kernel_settings)?;
-        let mut federation = Self { nodes: Vec::new(), options, directory, network, lease };
+        let mut federation = Self { nodes: Vec::new(), options, directory, gateways: Vec::new(), network, lease };
         for i in 0..federation.options.nodes {
             federation.add_node(i)?;
         }
@@ -85,6 +88,9 @@ impl Federation {
         let node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
         let bootstrap = self.nodes.first().map(|first| format!("/ip4/{}/tcp/31600/p2p/{}", first.address, first.id));
         node.write_settings(&self.options, i, bootstrap)?;
+        if self.options.functions == Functions::Lasting {
+            self.gateways.push(FunctionGateway::start(&host.namespace.entrance()?)?);
+        }
         self.nodes.push(node);
         Ok(())
     }
@@ -122,6 +128,11 @@ impl Federation {
 
     pub fn host(&self, i: usize) -> &Host {
         &self.network.hosts[i]
+    }
+
+    /// Puts a bad link between the switch and `client` or a node.
+    pub fn impair(&self, name: &str, impairment: Impairment, seed: u64) -> Result<Link> {
+        self.network.impair(name, impairment, seed)
     }
 
     pub fn status(&self, i: usize) -> Result<Status> {
@@ -211,7 +222,7 @@ impl Federation {
         Ok(())
     }
 
-    /// Leaves everything running when this process ends.
+    /// Leaves everything running when this process ends. Only for functions in the agents.
     pub fn keep(mut self) -> Result<()> {
         self.lease.keep()?;
         self.network.keep();

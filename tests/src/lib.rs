@@ -2,6 +2,7 @@
 //!
 //! * [`netns`]: namespaces, entered by threads, removed with all that runs in them
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
+//! * [`link`]: links that lose, repeat and delay frames
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`pair`]: two nodes without agents, their tables written by hand
 //! * [`client`]: calls and loads from a namespace
@@ -18,6 +19,7 @@ pub mod bench;
 pub mod client;
 pub mod emulator;
 pub mod federation;
+pub mod link;
 pub mod netns;
 pub mod network;
 pub mod packet;

@@ -6,13 +6,16 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf,
     programs::{Xdp, links::FdLink, xdp::XdpMode},
 };
 
-use crate::netns::{Namespace, run};
+use crate::{
+    link::{Impairment, Link},
+    netns::{Namespace, run},
+};
 
 /// Where the switch is.
 enum Switch {
@@ -143,6 +146,22 @@ impl Network {
             // The host may have several switches.
             Switch::Host(bridge) => format!("{}-{name}", bridge.name),
         }
+    }
+
+    /// Puts a bad link between a host and the switch. Once for a host: the link stays broken when this is dropped.
+    pub fn impair(&self, name: &str, impairment: Impairment, seed: u64) -> Result<Link> {
+        let Switch::Namespace(switch) = &self.switch else { bail!("only links in namespaces can be made bad") };
+        let (port, inner, outer) = (self.port(name), format!("i-{name}"), format!("o-{name}"));
+        switch.run(&format!("ip link add {inner} type veth peer name {outer}"))?;
+        // Frames must come as they are on a wire: none larger than the MTU, checksums finished.
+        switch.run(&format!("ethtool -K {outer} tx off"))?;
+        for interface in [&port, &inner, &outer] {
+            switch.run(&format!("ethtool -K {interface} gro off"))?;
+        }
+        switch.run(&format!("ip link set {outer} master {} up", self.bridge()))?;
+        switch.run(&format!("ip link set {inner} up"))?;
+        switch.run(&format!("ip link set {port} nomaster"))?;
+        switch.enter(|| Link::between(&port, &inner, impairment, seed))?
     }
 
     fn bridge(&self) -> &str {

@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use crossterm::{cursor, queue, terminal};
 use dfaas_agent::status::{FunctionStatus, Status};
 
 use crate::federation::Federation;
+
+/// A line below the heading, none between the rows.
+pub const PRESET: &str = "     ──            ";
 
 /// How to call the nodes from the host.
 pub fn examples(federation: &Federation) -> String {
@@ -21,10 +24,15 @@ pub fn examples(federation: &Federation) -> String {
     lines.join("\n")
 }
 
+/// Prints a line. An output that nobody reads any more is an error, not a panic.
+pub fn print(line: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
 /// All nodes and functions.
 pub fn table(statuses: &[(&str, Status)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(PRESET).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "node",
         "mode",

@@ -20,6 +20,7 @@ use dfaas_common::{
     cookie::Secret,
     http::Name,
     limit::{self, Limit},
+    packet::{Be16, Be32},
     peer::{MAX_PEERS, Peer, Seal, UP},
     route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_REFUSE, WEIGHTED, fill_slots},
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
@@ -96,12 +97,12 @@ impl Bed {
                 send: seal(i, other),
                 receive: [seal(other, i), Seal::default()],
                 expires_ns: u64::MAX,
-                tunnel: raw_v4(address),
-                service: raw_v4(address),
-                alias: raw_v4(alias(0)),
+                tunnel: Be32::from_raw(raw_v4(address)),
+                service: Be32::from_raw(raw_v4(address)),
+                alias: Be32::from_raw(raw_v4(alias(0))),
                 ifindex,
                 mac: mac(bytes, other as u8 + 1),
-                service_port: 80u16.to_be(),
+                service_port: Be16::new(80),
                 state: UP,
                 reserved2: 0,
             };
@@ -154,6 +155,7 @@ impl Bed {
             in_burst_ns: 0,
             out_interval_ns: [limit::OPEN; MAX_PEERS],
             in_interval_ns: [limit::OPEN; MAX_PEERS],
+            name: [0; 64],
             slots: fill_slots(&[(SLOT_LOCAL, 1)]),
         };
         change(&mut route);
@@ -192,7 +194,7 @@ impl Bed {
 
     fn dump(&self) {
         for (i, node) in self.nodes.iter().enumerate() {
-            for (verdict, n) in node.tables.verdicts().unwrap() {
+            for (verdict, n) in node.tables.verdicts().expect("the maps are there") {
                 if n > 0 {
                     eprintln!("n{} {n:>6} {}", i + 1, verdict.name());
                 }
@@ -201,23 +203,24 @@ impl Bed {
     }
 
     fn verdict(&self, node: usize, verdict: Verdict) -> u64 {
-        self.nodes[node].tables.verdicts().unwrap()[verdict.number() as usize].1
+        self.nodes[node].tables.verdicts().expect("the maps are there")[verdict.number() as usize].1
     }
 }
 
 fn start_haproxy(host: &Host, i: usize, directory: &Path) -> Result<Child> {
     let path = directory.join(format!("haproxy{i}.cfg"));
-    let front = |name: &str, port: u16| {
+    let front = |name: &str, address: &str| {
         format!(
-            "frontend {name}\n bind 127.0.0.1:{port}\n http-request return status 200 hdr X-Node n{} hdr X-Fe {name} \
+            "frontend {name}\n bind {address}\n http-request return status 200 hdr X-Node n{} hdr X-Fe {name} \
              hdr X-Src %[src] content-type text/plain string ok\n",
             i + 1
         )
     };
     let text = format!(
-        "global\n nbthread 1\ndefaults\n mode http\n timeout client 60s\n timeout connect 60s\n timeout server 60s\n{}{}",
-        front("placed", 10080),
-        front("handoff", 10081)
+        "global\n nbthread 1\ndefaults\n mode http\n timeout client 60s\n timeout connect 60s\n timeout server 60s\n{}{}{}",
+        front("service", &format!("{}:80", host.address)),
+        front("placed", "127.0.0.1:10080"),
+        front("handoff", "127.0.0.1:10081")
     );
     std::fs::write(&path, text)?;
     let child = host.namespace.command("haproxy").arg("-f").arg(&path).stdout(Stdio::null()).spawn()?;
@@ -246,8 +249,8 @@ fn exercise(third: u8, place: XdpPlace) -> Result<()> {
     bed.route(0, "gone", 4, |r| r.slots = fill_slots(&[(0, 1), (SLOT_LOCAL, 1)]))?;
     let client = bed.network.hosts[CLIENT].address;
     bed.expect("/function/here", &format!("200 n1placed {client}"))?;
-    bed.expect("/function/unheard-of", &format!("200 n1placed {client}"))?;
-    bed.expect("/other", &format!("200 n1placed {client}"))?;
+    bed.expect("/function/unheard-of", &format!("200 n1service {client}"))?;
+    bed.expect("/other", &format!("200 n1service {client}"))?;
     bed.expect("/function/there", &format!("200 n2handoff {client}"))?;
     bed.expect("/function/nowhere", "429")?;
     bed.expect("/function/split", &format!("200 n1placed {client}"))?;

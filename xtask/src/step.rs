@@ -142,7 +142,8 @@ fn log_path(project: &Project, name: &str) -> PathBuf {
 
 fn last_lines(log: &Path, count: usize) -> String {
     let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    // Cargo's messages for machines say nothing to a reader.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("{\"")).collect();
     let shown = &lines[lines.len().saturating_sub(count)..];
     let head = if shown.is_empty() { "; it is empty" } else { "; its end:" };
     shown.iter().fold(head.to_owned(), |text, line| text + "\n  | " + line)

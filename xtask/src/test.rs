@@ -47,7 +47,10 @@ pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
     let mut verdict = Verdict::default();
     let host = host_tests(project, args, &data)?;
     verdict.add("host tests", &host, args.filter.is_some());
-    root_suites::run(project, args.filter.as_deref(), &data, &mut verdict)?;
+    if let Err(error) = root_suites::run(project, args.filter.as_deref(), &data, &mut verdict) {
+        verdict.problems.push(format!("root suites: {error:#}"));
+        verdict.total.failed += 1;
+    }
     if verdict.total.ran() == 0 {
         verdict.problems.push(format!("no test ran (filter: {})", args.filter.as_deref().unwrap_or("none")));
     }

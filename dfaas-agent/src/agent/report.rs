@@ -150,11 +150,10 @@ impl Agent {
             let verdict = Verdict::from_number(event.verdict);
             let function = self.kernel.function_name(event.function).map(ToString::to_string).unwrap_or_default();
             let source: std::net::IpAddr = event.source.into();
-            match verdict {
-                Some(Verdict::FirstToPeer | Verdict::FirstRefused) => {
-                    tracing::info!(%function, %source, "{}", verdict.map_or("", Verdict::text));
-                }
-                _ => tracing::warn!(%function, %source, "{}", verdict.map_or("unknown event", Verdict::text)),
+            if let Some(Verdict::FirstToPeer | Verdict::FirstRefused) = verdict {
+                tracing::info!(%function, %source, "{}", verdict.map_or("", Verdict::text));
+            } else {
+                tracing::warn!(%function, %source, "{}", verdict.map_or("unknown event", Verdict::text));
             }
         }
     }

@@ -16,7 +16,11 @@ use crate::{
     kernel::mode::Mode,
     p2p::{self, OverlaySettings, identity::Identity},
     peers::Peers,
-    platform::{self, Credentials, Password, Platform, embedded::Embedded, openfaas::OpenFaas},
+    platform::{
+        self, Credentials, Password, Platform,
+        embedded::{Embedded, RunAs},
+        openfaas::OpenFaas,
+    },
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
 };
@@ -105,11 +109,22 @@ async fn start_platform(config: &Config) -> Result<Arc<dyn Platform>> {
                 state_file: Some(config.state_dir.join("functions.json")),
                 deploy_shipped: true,
                 max_rates: p.rate_limits.clone(),
+                run_as: function_user(&p.embedded_user)?,
                 ..platform::embedded::Settings::default()
             })
             .await?,
         ),
     })
+}
+
+/// Whom functions run as: nobody special, unless the agent itself is.
+fn function_user(name: &str) -> Result<Option<RunAs>> {
+    if name == "root" || !nix::unistd::geteuid().is_root() {
+        return Ok(None);
+    }
+    let user = nix::unistd::User::from_name(name).context("cannot read the list of users")?;
+    let user = user.with_context(|| format!("AGENT_EMBEDDED_USER={name}: there is no such user"))?;
+    Ok(Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
 }
 
 fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Result<ProxySettings> {

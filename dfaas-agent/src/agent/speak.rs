@@ -121,12 +121,19 @@ impl Agent {
     /// Functions deployed here, with what the peer may send.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
         let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
+        let expected = self.is_expected(peer);
         let state = |(name, table): (&FunctionName, &crate::decision::FunctionTable)| {
-            let limit = table.limits_in.get(peer).copied().unwrap_or(0.0);
+            let limit = table.limits_in.get(peer).copied().filter(|_| expected).unwrap_or(0.0);
             let rate = self.rates.rate(name).outcomes.offered;
             (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
         };
         deployed.map(state).collect()
+    }
+
+    /// True if HAProxy knows the peer: it refuses calls of nodes that it does not, so they are granted nothing yet.
+    fn is_expected(&self, peer: &NodeId) -> bool {
+        let wanted = self.decision.peers.get(peer);
+        wanted.is_some() && self.proxy.view.borrow().obeyed.peers.get(peer) == wanted
     }
 
     /// Where other nodes' proxies send calls.

@@ -77,6 +77,12 @@ pub const KEYS: &[Key] = &[
         "ADDRESS:PORT",
         "Loopback address of the embedded platform's gateway",
     ),
+    key(
+        "AGENT_EMBEDDED_USER",
+        "nobody",
+        "NAME",
+        "User that functions of the embedded platform run as, if the agent is root; root: no other user",
+    ),
     key("AGENT_RATE_LIMITS", "", "FUNCTION=RATE,…", "Calls per second, instead of the label dfaas.maxrate"),
     key("AGENT_PROXY", "managed", "managed|external", "Whether the agent runs HAProxy or the system does"),
     key("AGENT_HAPROXY_BINARY", "/usr/sbin/haproxy", "FILE", "HAProxy"),

@@ -1,6 +1,10 @@
 //! Where each value comes from.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -73,7 +77,7 @@ impl Resolved {
         for key in KEYS {
             let (text, origin) = &self.values[key.name];
             let shown = if key.secret && !text.is_empty() { "********" } else { text };
-            out.push_str(&format!("{}={shown}  # {origin}\n", key.name));
+            let _ = writeln!(out, "{}={shown}  # {origin}", key.name);
         }
         out
     }

@@ -66,12 +66,11 @@ impl<'a> Reader<'a> {
     ) -> T {
         let mut text = self.resolved.text(name).to_owned();
         if text.is_empty() {
-            match fallback() {
-                Some(found) => text = found,
-                None => {
-                    self.wrong(name, format!("not given, expected {}", Self::expected(name)));
-                    return T::placeholder();
-                }
+            if let Some(found) = fallback() {
+                text = found;
+            } else {
+                self.wrong(name, format!("not given, expected {}", Self::expected(name)));
+                return T::placeholder();
             }
         }
         text.parse().unwrap_or_else(|e: T::Err| {
@@ -171,7 +170,7 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Err(e) => {
-                    self.wrong(name, format!("bootstrap nodes are wanted, but there is no list, and the file: {e}"))
+                    self.wrong(name, format!("bootstrap nodes are wanted, but there is no list, and the file: {e}"));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddrV4, time::Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, MapError},
+    maps::{Array, Map, MapData, MapError},
     programs::{
         LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, Xdp,
         links::{FdLink, LinkError, PinnedLink},
@@ -14,13 +14,18 @@ use aya::{
     },
     sys::SyscallError,
 };
-use dfaas_common::{address::raw_v4, cookie, maps, settings::Settings};
+use dfaas_common::{
+    address::raw_v4,
+    cookie, maps,
+    settings::{Control, Settings},
+};
 
 use super::{
     btf::KernelBtf,
     mode::{Mode, XdpPlace},
     object,
     pins::{self, Pins},
+    tables,
 };
 
 /// What the programs need to know of this node.
@@ -72,6 +77,7 @@ pub fn load(image: &[u8], settings: &KernelSettings, mode: Mode) -> Result<Ebpf>
     let image = object::fitted(image, &btf)?;
     let globals = settings.settings(&btf)?;
     settings.pins.prepare()?;
+    drop_misfits(&settings.pins)?;
     let mut loader = EbpfLoader::new();
     loader.override_global("SETTINGS", &globals, true);
     for name in maps::ALL {
@@ -126,6 +132,34 @@ pub fn attach(
             Some(attach_xdp(ebpf, "dfaas_xdp", settings, want)?)
         }
     })
+}
+
+/// Lets go of what a former version has pinned if its layout is another: its connections end, which is said, but no
+/// program ever misreads a map.
+fn drop_misfits(pins: &Pins) -> Result<()> {
+    let Some(misfit) = misfit(pins)? else { return Ok(()) };
+    tracing::warn!("the former agent's maps do not fit ({misfit}): they are made anew, forwarded connections end");
+    for name in pins::LINKS.iter().chain(&maps::ALL) {
+        pins.remove(name)?;
+    }
+    Ok(())
+}
+
+/// What does not fit, if anything.
+fn misfit(pins: &Pins) -> Result<Option<String>> {
+    for (name, key, value) in tables::SIZES {
+        let Some(map) = pinned_map(pins, name)? else { continue };
+        let info = map.info()?;
+        let (found_key, found_value) = (info.key_size(), info.value_size());
+        if (found_key as usize, found_value as usize) != (key, value) {
+            return Ok(Some(format!("{name}: {found_key} and {found_value} bytes instead of {key} and {value}")));
+        }
+    }
+    let Some(map) = pinned_map(pins, maps::CONTROL)? else { return Ok(None) };
+    let control: Array<MapData, Control> = Map::from_map_data(map)?.try_into()?;
+    let layout = control.get(&0, 0)?.layout;
+    let other = layout != 0 && layout != maps::LAYOUT_VERSION;
+    Ok(other.then(|| format!("layout {layout} instead of {}", maps::LAYOUT_VERSION)))
 }
 
 /// Opens a pinned map; `None` if there is no such pin.

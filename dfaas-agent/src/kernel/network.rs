@@ -37,10 +37,10 @@ impl Network {
     /// Next hop of an address; `None` if the link layer does not know it (yet): a packet towards it makes it known.
     pub async fn next_hop(&self, address: Ipv4Addr) -> Result<Option<NextHop>> {
         let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
-        let mut routes = self.handle.route().get(question).execute();
-        let Some(route) = routes.try_next().await.with_context(|| format!("no route to {address}"))? else {
-            return Ok(None);
-        };
+        let routes = self.handle.route().get(question).execute();
+        // To the end: rtnetlink warns of every answer that nobody takes.
+        let routes: Vec<_> = routes.try_collect().await.with_context(|| format!("no route to {address}"))?;
+        let Some(route) = routes.into_iter().next() else { return Ok(None) };
         let mut ifindex = None;
         let mut gateway = address;
         for attribute in route.attributes {
@@ -59,6 +59,7 @@ impl Network {
     async fn neighbour(&self, ifindex: u32, address: Ipv4Addr) -> Result<Option<NextHop>> {
         let unusable = [NeighbourState::Failed, NeighbourState::Incomplete, NeighbourState::None];
         let mut entries = self.handle.neighbours().get().set_family(IpVersion::V4).execute();
+        let mut found = None;
         while let Some(entry) = entries.try_next().await.context("cannot list the neighbours")? {
             if entry.header.ifindex != ifindex || unusable.contains(&entry.header.state) {
                 continue;
@@ -73,10 +74,10 @@ impl Network {
                 }
             }
             if let (true, Some(mac)) = (is_it, mac) {
-                return Ok(Some(NextHop { ifindex, mac }));
+                found = Some(NextHop { ifindex, mac });
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Puts an alias on `lo`; one that is there already is fine.

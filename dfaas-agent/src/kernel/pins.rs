@@ -43,7 +43,7 @@ impl Pins {
 
     /// Makes the directory, on a BPF file system.
     pub fn prepare(&self) -> Result<()> {
-        mount_bpf_fs()?;
+        mount_bpf_fs(&self.directory)?;
         fs::create_dir_all(&self.directory).with_context(|| format!("cannot make {}", self.directory.display()))?;
         let at = statfs(&self.directory).with_context(|| format!("cannot look at {}", self.directory.display()))?;
         if at.filesystem_type() != BPF_FS_MAGIC {
@@ -78,10 +78,11 @@ impl Pins {
     }
 }
 
-fn mount_bpf_fs() -> Result<()> {
+/// Looks at what there is of `directory`, not at [`BPF_FS`]: a service may see only its own folder of that.
+fn mount_bpf_fs(directory: &Path) -> Result<()> {
     use nix::mount::{MsFlags, mount};
-    let mounted = statfs(BPF_FS).is_ok_and(|at| at.filesystem_type() == BPF_FS_MAGIC);
-    if mounted {
+    let nearest = directory.ancestors().find_map(|folder| statfs(folder).ok());
+    if nearest.is_some_and(|at| at.filesystem_type() == BPF_FS_MAGIC) {
         return Ok(());
     }
     tracing::info!("mounting the BPF file system at {BPF_FS}");

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use dfaas_common::{
     cookie::{self, Secret},
+    maps,
     peer::Seal,
     siphash::Key,
 };
@@ -33,6 +34,7 @@ pub fn rotate_cookie_key(tables: &mut Tables) -> Result<()> {
     let mut control = tables.control()?;
     let epoch = cookie::epoch(monotonic_ns()?);
     if control.secret.next == Key::default() {
+        control.layout = maps::LAYOUT_VERSION;
         control.secret =
             Secret { current: draw_key(), next: draw_key(), switch_epoch: epoch + COOKIE_KEY_EPOCHS, reserved: 0 };
         return tables.set_control(&control);

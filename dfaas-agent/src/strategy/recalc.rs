@@ -58,7 +58,9 @@ fn share_margin(margin: f64, peers: &BTreeMap<&NodeId, PeerFunction>) -> BTreeMa
         shares.insert(id.clone(), share);
     }
     let rest = left / n as f64;
-    shares.values_mut().for_each(|share| *share += rest);
+    for share in shares.values_mut() {
+        *share += rest;
+    }
     shares
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use dfaas_agent::name::NodeId;
 use serde::Serialize;
 
-/// Texts of failures that are kept.
-const MAX_TEXTS: usize = 10;
+/// Texts of failures that are kept of one second.
+const MAX_TEXTS: usize = 3;
 
 /// How one call ended.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +55,8 @@ impl Outcome {
 pub struct Second {
     pub outcomes: BTreeMap<Outcome, u64>,
     pub slowest: Duration,
+    /// The first unsuccessful calls: when they were due, after the start, and what came.
+    pub troubles: Vec<(Duration, String)>,
 }
 
 impl Second {
@@ -80,14 +82,13 @@ impl Second {
             *self.outcomes.entry(outcome.clone()).or_default() += n;
         }
         self.slowest = self.slowest.max(other.slowest);
+        self.troubles.extend(other.troubles.iter().take(MAX_TEXTS.saturating_sub(self.troubles.len())).cloned());
     }
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub seconds: Vec<Second>,
-    /// The first unsuccessful calls: when they were due, after the start, and what came.
-    pub troubles: Vec<(Duration, String)>,
 }
 
 impl Tally {
@@ -96,11 +97,11 @@ impl Tally {
         if self.seconds.len() <= index {
             self.seconds.resize_with(index + 1, Second::default);
         }
-        if !outcome.is_success() && self.troubles.len() < MAX_TEXTS {
-            let text = text.unwrap_or_else(|| format!("{outcome:?}"));
-            self.troubles.push((due, format!("{text} after {} ms", took.as_millis())));
-        }
         let second = &mut self.seconds[index];
+        if !outcome.is_success() && second.troubles.len() < MAX_TEXTS {
+            let text = text.unwrap_or_else(|| format!("{outcome:?}"));
+            second.troubles.push((due, format!("{text} after {} ms", took.as_millis())));
+        }
         *second.outcomes.entry(outcome).or_default() += 1;
         second.slowest = second.slowest.max(took);
     }
@@ -118,10 +119,7 @@ impl Tally {
 
     /// Adds the calls of a load that came after this one.
     pub fn append(&mut self, later: Self) {
-        let start = Duration::from_secs(self.seconds.len() as u64);
         self.seconds.extend(later.seconds);
-        let troubles = later.troubles.into_iter().map(|(due, text)| (start + due, text));
-        self.troubles.extend(troubles.take(MAX_TEXTS - self.troubles.len()));
     }
 
     /// Adds the calls of another load of the same time.
@@ -132,7 +130,13 @@ impl Tally {
         for (second, more) in self.seconds.iter_mut().zip(&other.seconds) {
             second.add(more);
         }
-        self.troubles.extend(other.troubles.iter().take(MAX_TEXTS - self.troubles.len()).cloned());
+    }
+
+    /// The unsuccessful calls, one line each, as far as they are known.
+    pub fn troubles(&self) -> String {
+        let lines = self.seconds.iter().flat_map(|second| &second.troubles);
+        let lines: Vec<_> = lines.map(|(due, text)| format!("at {:.2} s: {text}", due.as_secs_f64())).collect();
+        lines.join("\n")
     }
 }
 
@@ -154,7 +158,7 @@ mod tests {
         assert_eq!(calls, [1, 1, 1]);
         assert_eq!(tally.total().unsuccessful(), 2);
         assert_eq!(tally.total_from(1).unsuccessful(), 1);
-        assert_eq!(tally.troubles.len(), 2);
+        assert_eq!(tally.troubles().lines().count(), 2);
     }
 
     #[test]
@@ -165,6 +169,6 @@ mod tests {
         }
         let mut both = tally.clone();
         both.merge(&tally);
-        assert_eq!((both.total().calls(), both.troubles.len()), (200, MAX_TEXTS));
+        assert_eq!((both.total().calls(), both.troubles().lines().count()), (200, MAX_TEXTS));
     }
 }

@@ -26,11 +26,11 @@ impl Live {
     /// Shows the federation until the end is wished for.
     pub(super) fn watch(mut self, federation: &Federation, stop: &Stop) -> Result<()> {
         if self.screen.is_some() {
-            println!("Ctrl-C ends and removes everything.");
+            view::print("Ctrl-C ends and removes everything.")?;
         }
         loop {
             match federation.statuses() {
-                Ok(statuses) => self.show(&statuses, None),
+                Ok(statuses) => self.show(&statuses, None)?,
                 // One agent that is away is for the others to cope with, and for the onlooker to see.
                 Err(error) => eprintln!("{error:#}"),
             }
@@ -41,28 +41,29 @@ impl Live {
     }
 
     /// To be called once a second; shows as often as is suitable.
-    pub(super) fn show(&mut self, statuses: &[(&str, Status)], tally: Option<&Tally>) {
+    pub(super) fn show(&mut self, statuses: &[(&str, Status)], tally: Option<&Tally>) -> Result<()> {
         if let Some(screen) = &mut self.screen {
             let calls = tally.map_or(String::new(), |tally| format!("{}\n", calls(tally)));
-            if let Err(error) = screen.draw(&format!("{}\n{calls}", view::table(statuses))) {
-                eprintln!("cannot draw: {error}");
-            }
-            return;
+            return Ok(screen.draw(&format!("{}\n{calls}", view::table(statuses)))?);
         }
         if self.last_line.is_some_and(|last| last.elapsed() < LINE_PERIOD) {
-            return;
+            return Ok(());
         }
         self.last_line = Some(Instant::now());
-        match tally {
+        let line = match tally {
             // A scenario's result is the one object on the output.
-            Some(tally) if self.json => eprintln!("{}", calls(tally)),
-            Some(tally) => println!("{}; {}", view::line(statuses), calls(tally)),
+            Some(tally) if self.json => {
+                eprintln!("{}", calls(tally));
+                return Ok(());
+            }
+            Some(tally) => format!("{}; {}", view::line(statuses), calls(tally)),
             None if self.json => {
                 let nodes: BTreeMap<&str, &Status> = statuses.iter().map(|(name, status)| (*name, status)).collect();
-                println!("{}", serde_json::json!({ "nodes": nodes }));
+                serde_json::json!({ "nodes": nodes }).to_string()
             }
-            None => println!("{}", view::line(statuses)),
-        }
+            None => view::line(statuses),
+        };
+        Ok(view::print(&line)?)
     }
 
     /// Leaves what was shown last where it is.

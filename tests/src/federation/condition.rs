@@ -1,6 +1,6 @@
 //! When a federation is settled.
 
-use dfaas_agent::status::Status;
+use dfaas_agent::{kernel::mode::Mode, status::Status};
 
 use super::options::Options;
 
@@ -26,6 +26,9 @@ fn node_unsettled(status: &Status, all: &[(&str, Status)], options: &Options) ->
         match status.peers.iter().find(|peer| peer.node == other_status.node) {
             None => return Some(format!("does not see {other}")),
             Some(peer) if peer.state != "up" => return Some(format!("sees {other} as {}, expected up", peer.state)),
+            Some(peer) if options.mode == Mode::Handoff && peer.number.is_none() => {
+                return Some(format!("has no number for {other}, so cannot hand connections off to it"));
+            }
             Some(_) => {}
         }
         if options.strategy.starts_with("recalc")
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn another_mode_than_asked_for_is_named_with_its_reason() {
         let mut one = status(1, &[], &[]);
-        one.kernel.mode = dfaas_agent::kernel::mode::Mode::Observe;
+        one.kernel.mode = Mode::Observe;
         one.kernel.why = vec!["the reason".to_owned()];
         assert_eq!(missing(&[("n1", one)]).unwrap(), "n1 is in mode observe, expected handoff: the reason");
     }

@@ -19,8 +19,8 @@ use nix::{
 };
 
 use super::{
-    POLL,
-    options::{FUNCTIONS, Options},
+    POLL, gateway,
+    options::{FUNCTIONS, Functions, Options},
 };
 use crate::{
     client::Call,
@@ -84,7 +84,6 @@ impl Node {
             ("AGENT_MODE", options.mode.to_string()),
             ("AGENT_XDP", xdp),
             ("AGENT_STRATEGY", options.strategy.clone()),
-            ("AGENT_PLATFORM", "embedded".to_owned()),
             ("AGENT_RATE_LIMITS", limits.join(",")),
             ("AGENT_HTTP_ADDRESS", HTTP_ADDRESS.to_owned()),
             ("AGENT_STATE_DIR", self.state_dir.display().to_string()),
@@ -93,6 +92,14 @@ impl Node {
             ("AGENT_DETACH_ON_EXIT", "true".to_owned()),
             ("AGENT_BOOTSTRAP_NODES", bootstrap.is_some().to_string()),
         ];
+        lines.extend(match options.functions {
+            Functions::InAgent => vec![("AGENT_PLATFORM", "embedded".to_owned())],
+            Functions::Lasting => vec![
+                ("AGENT_PLATFORM", "openfaas".to_owned()),
+                ("AGENT_OPENFAAS_HOST", gateway::ADDRESS.ip().to_string()),
+                ("AGENT_OPENFAAS_PORT", gateway::ADDRESS.port().to_string()),
+            ],
+        });
         lines.extend(bootstrap.map(|address| ("AGENT_BOOTSTRAP_NODES_LIST", address)));
         lines.retain(|(key, _)| !options.settings.contains_key(*key));
         lines.extend(options.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));

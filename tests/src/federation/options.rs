@@ -23,6 +23,15 @@ pub enum Place {
     Hidden,
 }
 
+/// What runs the functions of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Functions {
+    /// The agent's embedded platform.
+    InAgent,
+    /// A platform beside the agent, which outlives it.
+    Lasting,
+}
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub nodes: usize,
@@ -35,6 +44,7 @@ pub struct Options {
     /// `None`: native, else generic.
     pub xdp: Option<XdpPlace>,
     pub place: Place,
+    pub functions: Functions,
     /// The agent's program.
     pub agent: PathBuf,
     /// Where a directory for configuration, state and logs is made.
@@ -56,6 +66,7 @@ impl Options {
             mode: Mode::Handoff,
             xdp: None,
             place: Place::Hidden,
+            functions: Functions::InAgent,
             agent: agent.to_owned(),
             directory: directory.to_owned(),
             settings: BTreeMap::new(),

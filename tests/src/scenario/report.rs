@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use dfaas_agent::name::NodeId;
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::{Expected, Scenario, Source, Split};
 use crate::{
     client::{Outcome, Second, Tally},
     federation::Federation,
+    view::PRESET,
 };
 
 pub struct Report {
@@ -67,7 +68,7 @@ impl Report {
 
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_preset(PRESET);
         let columns = ["second", "calls"].into_iter().chain(self.names.iter().map(String::as_str));
         table.set_header(columns.chain(["429", "other", "failed", "slowest ms"]));
         for (n, second) in self.whole.seconds.iter().enumerate() {

@@ -6,7 +6,7 @@ use dfaas_common::{
     peer::DEAD,
     route::SLOT_LOCAL,
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, MAX_ANSWER},
-    verdict::Verdict::{self, FirstRefused, FirstUnavailable, NoRoom, RefusalAcked, RefusalDone, RefusalRepeated},
+    verdict::Verdict::{self, FirstRefused, FirstUnavailable, RefusalAcked, RefusalDone, RefusalRepeated},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 
@@ -85,11 +85,11 @@ fn refused(now: Now) -> Vec<Row> {
         case("an answer of the greatest length", c.first(format!("{CALL}{}", "z".repeat(600))))
             .given(|b| b.tables.set_answer(ANSWER_BUSY, &Answer::new(&[b'a'; MAX_ANSWER]).unwrap()).unwrap())
             .sends(FirstRefused, answer(&c.first(format!("{CALL}{}", "z".repeat(600))), c, &"a".repeat(MAX_ANSWER))),
-        // Frames grow at the head, and there is no more room than the driver gives: answers should be short.
-        ends(row("an answer that has no room in front of a short request", first))
+        // Frames grow at the head, where the driver leaves little room: the longest answer must fit the shortest call.
+        case("the greatest answer to the shortest call", c.first("GET /function/echo "))
             .given(|b| b.tables.set_answer(ANSWER_BUSY, &Answer::new(&[b'a'; MAX_ANSWER]).unwrap()).unwrap())
-            .drops(NoRoom)
-            .no_event(),
+            .takes_all_room()
+            .sends(FirstRefused, answer(&c.first("GET /function/echo "), c, &"a".repeat(MAX_ANSWER))),
     ]
 }
 
@@ -100,6 +100,7 @@ fn unavailable(now: Now) -> Vec<Row> {
         let answer = answer(&first, c, UNAVAILABLE);
         let flow = Flow { function, ..c.flow(REFUSED, ANSWER_UNAVAILABLE) };
         row(name, first)
+            .without_proxy_listener()
             .without_placed_listener()
             .sends(FirstUnavailable, answer)
             .leaves(Where::Decided, c, flow)

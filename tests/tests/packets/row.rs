@@ -26,6 +26,7 @@ pub(crate) const TC_REDIRECT: i32 = 7;
 /// What XDP tells TC: kind, peer.
 pub(crate) type Hint = (u16, u16);
 pub(crate) const LOCAL_FIRST: Hint = (1, 0);
+pub(crate) const PROXY_FIRST: Hint = (4, 0);
 
 pub(crate) const fn peer_first(number: u32) -> Hint {
     (2, number as u16)
@@ -63,6 +64,8 @@ pub(crate) struct Row {
     /// The time of the entry moves on.
     pub(crate) touched: bool,
     pub(crate) event: Option<(u32, std::net::Ipv4Addr)>,
+    /// No headroom is left for poison.
+    pub(crate) takes_all_room: bool,
 }
 
 pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
@@ -80,6 +83,7 @@ pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
         flows: None,
         touched: false,
         event: None,
+        takes_all_room: false,
     }
 }
 
@@ -127,6 +131,10 @@ impl Row {
 
     pub(crate) fn without_peer(self, number: u32) -> Self {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
+    }
+
+    pub(crate) fn without_proxy_listener(self) -> Self {
+        self.given(Bench::stop_proxy)
     }
 
     pub(crate) fn without_placed_listener(self) -> Self {
@@ -236,8 +244,9 @@ impl Row {
         self
     }
 
-    pub(crate) fn no_event(mut self) -> Self {
-        self.event = None;
+    /// The frame grows by so much that the headroom cannot be poisoned: run with zeroes only.
+    pub(crate) fn takes_all_room(mut self) -> Self {
+        self.takes_all_room = true;
         self
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn run((table, rows): Table) {
 fn run_row(bench: &mut Bench, row: &Row) -> Vec<String> {
     let mut failures = Vec::new();
     for poison in [0, POISON] {
-        if poison > 0 && !matches!(row.through, Through::Xdp | Through::Observe) {
+        if poison > 0 && (row.takes_all_room || !matches!(row.through, Through::Xdp | Through::Observe)) {
             continue;
         }
         bench.reset();
@@ -97,7 +97,7 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
     say("pair counters", nonzero(&wanted_pairs(row)), nonzero(&delta_pairs(before, after)));
     let want = row.flows.as_ref().unwrap_or(&before.flows);
     say("flows", flows_text(want), flows_text(&after.flows));
-    let events: Vec<_> = std::iter::from_fn(|| bench.events.next())
+    let events: Vec<_> = std::iter::from_fn(|| bench.events.take())
         .map(|e| (Verdict::from_number(e.verdict), e.function, e.source))
         .collect();
     let want: Vec<_> =

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use dfaas_agent::kernel::tables::Tables;
 use dfaas_common::{
-    address::{Address, raw_v4},
+    address::raw_v4,
     cookie::{self, Secret},
     flow::{Flow, FlowKey},
     http::Name,
@@ -128,7 +128,7 @@ impl Connection {
     }
 
     pub(crate) fn key(&self) -> FlowKey {
-        FlowKey { address: Address::v4(raw_v4(*self.from.ip())), port: self.from.port().to_be(), reserved: 0 }
+        FlowKey::v4(raw_v4(*self.from.ip()), self.from.port().to_be())
     }
 
     /// As XDP records it.
@@ -164,6 +164,7 @@ pub(crate) fn segment(from: SocketAddrV4) -> Segment {
 /// A table of the function: local without limit, no peers.
 pub(crate) fn route() -> Route {
     Route {
+        name: [0; 64],
         function: ECHO_NUMBER,
         version: 1,
         shape: LOCAL_FIRST,
@@ -207,7 +208,7 @@ pub(crate) fn fill(tables: &mut Tables) {
             tables.set_peer_address(IpAddr::V4(address), number).unwrap();
         }
     }
-    tables.set_control(&Control { secret: SECRET, draining: 0, reserved: 0 }).unwrap();
+    tables.set_control(&Control { secret: SECRET, draining: 0, layout: 0 }).unwrap();
     tables.set_answer(ANSWER_BUSY, &Answer::new(BUSY.as_bytes()).unwrap()).unwrap();
     tables.set_answer(ANSWER_UNAVAILABLE, &Answer::new(UNAVAILABLE.as_bytes()).unwrap()).unwrap();
 }

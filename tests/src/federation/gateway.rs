@@ -1,0 +1,58 @@
+//! Functions that outlive the agent: their gateway runs in this process, and the agent knows it as an OpenFaaS.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, Result};
+use dfaas_agent::platform::{
+    Platform as _,
+    embedded::{Embedded, Settings},
+};
+use tokio::sync::oneshot;
+
+use crate::netns::Entrance;
+
+pub(super) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
+
+pub(super) struct FunctionGateway {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FunctionGateway {
+    pub(super) fn start(node: &Entrance) -> Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let node = node.clone();
+        // Calls are processes of this thread's children, so in the node's namespace, too.
+        let thread = thread::Builder::new().name("functions".into()).spawn(move || {
+            let run = || -> Result<()> {
+                node.go()?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let gateway = Embedded::start(Settings { address: ADDRESS, ..Settings::default() }).await?;
+                    let _ = ready.send(());
+                    let _ = stopped.await;
+                    gateway.stop().await;
+                    Ok(())
+                })
+            };
+            if let Err(error) = run() {
+                eprintln!("functions: {error:#}");
+            }
+        })?;
+        started.recv().context("the gateway of the functions did not start")?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for FunctionGateway {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
