@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 pub(super) use self::spread::Spread;
@@ -18,6 +18,7 @@ use super::{
     Args,
     figure::{FIGURES, Figure, Sample},
 };
+use crate::view::PRESET;
 
 /// Something of a sample; not a number if it was not measured.
 type Quantity = fn(&Sample) -> f64;
@@ -101,7 +102,7 @@ impl Report {
 
     pub(super) fn text(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_preset(PRESET);
         table.set_header(["CPU of node A", "kernel, µs", "HAProxy, µs", "ratio", "ratios of the rounds"]);
         for figure in &FIGURES {
             for (what, kernel, proxy) in COMPARISONS {
