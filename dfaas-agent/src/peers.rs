@@ -12,9 +12,10 @@ use dfaas_common::{
 };
 
 use crate::{
+    kernel::mode::Mode,
     name::{FunctionName, Host, NodeId},
     p2p::{
-        direct::{Mode, NodeState, TunnelKey},
+        direct::{NodeState, TunnelKey},
         message::RecalcInfo,
     },
     strategy::{PeerFunction, PeerView},

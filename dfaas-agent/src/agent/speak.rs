@@ -103,11 +103,7 @@ impl Agent {
             version: direct::VERSION,
             sequence: self.spoken.sequence,
             started_ms: self.spoken.started_ms,
-            mode: match self.kernel.mode {
-                Mode::Handoff => direct::Mode::Handoff,
-                Mode::Observe => direct::Mode::Observe,
-                Mode::Off => direct::Mode::Off,
-            },
+            mode: self.kernel.mode,
             service: handoff.then_some(SocketAddr::V4(self.config.node.service)),
             tunnel: handoff.then_some(IpAddr::V4(self.config.kernel.tunnel)),
             proxy: Some(self.own_proxy()),
