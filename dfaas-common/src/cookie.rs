@@ -45,10 +45,10 @@ impl Secret {
     }
 }
 
-/// Epoch at a time of the TAI clock (which knows no leaps), nanoseconds.
+/// Epoch at a time of the monotonic clock, which nobody sets, nanoseconds.
 #[inline(always)]
-pub const fn epoch(tai_ns: u64) -> u32 {
-    (tai_ns >> EPOCH_SHIFT) as u32
+pub const fn epoch(monotonic_ns: u64) -> u32 {
+    (monotonic_ns >> EPOCH_SHIFT) as u32
 }
 
 /// What the client offered, in the cookie's low seven bits.

@@ -72,10 +72,10 @@ verdicts! {
     FirstToPeer = 14, Transmit, "first data packet, handed to a peer";
     FirstRefused = 15, Transmit, "first data packet, refused: everything is at its limit";
     FirstUnavailable = 16, Transmit, "first data packet, refused: no listener here and no peer";
-    NotACall = 17, Pass, "first data packet that is no complete call of a function, placed on this node";
-    UnknownFunction = 18, Pass, "first data packet for a function without a table, placed on this node";
-    PeerIsClient = 19, Pass, "first data packet from a peer's own address, placed on this node";
-    FlowTableFull = 20, Pass, "first data packet for a peer, placed on this node because the flow table is full";
+    NotACall = 17, Pass, "first data packet that is no complete call of a function, given to HAProxy";
+    UnknownFunction = 18, Pass, "first data packet for a function without a table, given to HAProxy";
+    PeerIsClient = 19, Pass, "first data packet from a peer's own address, given to HAProxy";
+    FlowTableFull = 20, Pass, "first data packet for a peer, given to HAProxy because the flow table is full";
     // Later packets of a decided connection.
     FirstRepeated = 21, Pass, "first data packet again, for this node";
     LaterToLocal = 22, Pass, "later packet, for this node";

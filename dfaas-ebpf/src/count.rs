@@ -51,10 +51,11 @@ pub(crate) fn verdict(number: u32, function: u32, source: u32) {
 fn report(number: u32, function: u32, source: u32) {
     let Some(gate) = maps::gate(number) else { return };
     // SAFETY: no arguments.
-    let now = unsafe { h::bpf_ktime_get_ns() };
+    let now = unsafe { h::bpf_ktime_get_coarse_ns() };
     // SAFETY: an aligned word in a map; two CPUs may both pass the gate, which costs one event more.
     unsafe {
-        if now.wrapping_sub(gate.read_volatile()) < INTERVAL_NS && gate.read_volatile() != 0 {
+        let last = gate.read_volatile();
+        if last != 0 && now < last.saturating_add(INTERVAL_NS) {
             return;
         }
         gate.write_volatile(now);

@@ -105,11 +105,20 @@ pub(crate) fn flow(key: &FlowKey) -> Option<(*mut Flow, bool)> {
     }
 }
 
+/// Where the decision on an older connection of the same client port was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Older {
+    Nowhere = 0,
+    Forwarded,
+    Decided,
+}
+
 /// Records the decision for a connection; false if the table is full.
 #[inline(always)]
-pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow) -> bool {
+pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: u32) -> bool {
     let stored = FORWARDED.insert(key, flow, 0).is_ok();
-    if stored {
+    if stored && older == Older::Decided as u32 {
         let _ = DECIDED.remove(key);
     }
     stored
@@ -117,8 +126,10 @@ pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow) -> bool {
 
 /// Records the decision for a connection. A failure does no harm: the next packet is judged by its cookie.
 #[inline(always)]
-pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow) {
-    let _ = FORWARDED.remove(key);
+pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: u32) {
+    if older == Older::Forwarded as u32 {
+        let _ = FORWARDED.remove(key);
+    }
     let _ = DECIDED.insert(key, flow, 0);
 }
 

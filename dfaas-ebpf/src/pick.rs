@@ -32,13 +32,15 @@ pub struct Picked {
 }
 
 impl Picked {
-    pub(crate) const LOCAL: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: TO_PLACED };
+    /// HAProxy's to steer: the call may be of a function that is at its limit here, which the listener for placed
+    /// connections would not ask about.
+    pub(crate) const BY_PROXY: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: TO_PROXY };
 }
 
 /// Chooses by the function's table; peer `without` is left out.
 #[inline(always)]
 pub(crate) fn pick(name: &Name, without: u32) -> Picked {
-    let mut picked = Picked::LOCAL;
+    let mut picked = Picked::BY_PROXY;
     pick_target(name, without, &mut picked);
     picked
 }

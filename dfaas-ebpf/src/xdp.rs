@@ -28,6 +28,7 @@ use dfaas_common::{
 
 use crate::{
     count,
+    maps::Older,
     packet::Xdp,
     pick::{NOBODY, Picked},
 };
@@ -83,6 +84,8 @@ struct Plan {
     ifindex: u32,
     /// For events.
     source: u32,
+    /// [`Older`]: saves looking for what has to give way to a new decision.
+    older: u32,
 }
 
 impl Plan {
@@ -94,11 +97,12 @@ impl Plan {
             b: 0,
             payload_at: 0,
             segment: Segment::NONE,
-            picked: Picked::LOCAL,
+            picked: Picked::BY_PROXY,
             without: NOBODY,
             mac: Mac::default(),
             ifindex: 0,
             source: 0,
+            older: Older::Nowhere as u32,
         }
     }
 

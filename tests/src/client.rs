@@ -1,11 +1,13 @@
 //! Clients that live in a namespace: single calls, bytes sent piece by piece, and a load.
 
+mod echo;
 mod http;
 mod load;
 mod raw;
 mod tally;
 
 pub use self::{
+    echo::{Echo, Echoed},
     http::{Answer, Call},
     load::{Connections, Load, Running},
     raw::{Piece, exchange},

@@ -65,7 +65,7 @@ pub struct RunArgs {
     settings: Vec<(String, String)>,
 }
 
-fn xdp_place(text: &str) -> Result<XdpPlace, String> {
+pub(crate) fn xdp_place(text: &str) -> Result<XdpPlace, String> {
     let places = [XdpPlace::Native, XdpPlace::Generic];
     let place = places.into_iter().find(|place| place.to_string() == text);
     place.ok_or_else(|| format!("unknown place {text:?}: expected native or generic"))

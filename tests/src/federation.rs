@@ -2,7 +2,7 @@
 
 mod condition;
 mod gateway;
-mod lease;
+pub(crate) mod lease;
 mod leftovers;
 mod node;
 mod options;
@@ -26,6 +26,7 @@ use dfaas_agent::{name::NodeId, status::Status};
 
 use self::{gateway::FunctionGateway, lease::Lease};
 use crate::{
+    link::{Impairment, Link},
     netns::{Entrance, run},
     network::{Host, Network},
 };
@@ -127,6 +128,11 @@ impl Federation {
 
     pub fn host(&self, i: usize) -> &Host {
         &self.network.hosts[i]
+    }
+
+    /// Puts a bad link between the switch and `client` or a node.
+    pub fn impair(&self, name: &str, impairment: Impairment, seed: u64) -> Result<Link> {
+        self.network.impair(name, impairment, seed)
     }
 
     pub fn status(&self, i: usize) -> Result<Status> {

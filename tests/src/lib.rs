@@ -2,22 +2,28 @@
 //!
 //! * [`netns`]: namespaces, entered by threads, removed with all that runs in them
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
+//! * [`link`]: links that lose, repeat and delay frames
 //! * [`federation`]: nodes with their agents on such a network
+//! * [`pair`]: two nodes without agents, their tables written by hand
 //! * [`client`]: calls and loads from a namespace
 //! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
+//! * [`bench`]: the command `federation bench`: the kernel path against the proxy it replaces
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod client;
 pub mod emulator;
 pub mod federation;
+pub mod link;
 pub mod netns;
 pub mod network;
 pub mod packet;
+pub mod pair;
 pub mod scenario;
 pub mod stop;
 pub mod view;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dfaas_tests::emulator;
+use dfaas_tests::{bench, emulator};
 
 #[derive(Parser)]
 #[command(name = "federation", version, about)]
@@ -16,6 +16,8 @@ struct Cli {
 enum Command {
     /// Start a federation, show what it does, and remove it at the end
     Run(Box<emulator::RunArgs>),
+    /// Measure the kernel path against the proxy of the original, side by side
+    Bench(bench::Args),
     /// Remove what earlier runs have left, also those with --keep
     Clean,
 }
@@ -23,6 +25,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => emulator::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Clean => emulator::clean(),
     };
     result.unwrap_or_else(|error| {

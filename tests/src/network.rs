@@ -6,13 +6,16 @@
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf,
     programs::{Xdp, links::FdLink, xdp::XdpMode},
 };
 
-use crate::netns::{Namespace, run};
+use crate::{
+    link::{Impairment, Link},
+    netns::{Namespace, run},
+};
 
 /// Where the switch is.
 enum Switch {
@@ -128,6 +131,14 @@ impl Network {
         }
     }
 
+    /// The switch's namespace, if it has one of its own.
+    pub fn switch(&self) -> Option<&Namespace> {
+        match &self.switch {
+            Switch::Namespace(switch) => Some(switch),
+            Switch::Host(_) => None,
+        }
+    }
+
     /// The switch's port of a host.
     pub fn port(&self, name: &str) -> String {
         match &self.switch {
@@ -137,11 +148,36 @@ impl Network {
         }
     }
 
+    /// Puts a bad link between a host and the switch. Once for a host: the link stays broken when this is dropped.
+    pub fn impair(&self, name: &str, impairment: Impairment, seed: u64) -> Result<Link> {
+        let Switch::Namespace(switch) = &self.switch else { bail!("only links in namespaces can be made bad") };
+        let (port, inner, outer) = (self.port(name), format!("i-{name}"), format!("o-{name}"));
+        switch.run(&format!("ip link add {inner} type veth peer name {outer}"))?;
+        // Frames must come as they are on a wire: none larger than the MTU, checksums finished.
+        switch.run(&format!("ethtool -K {outer} tx off"))?;
+        for interface in [&port, &inner, &outer] {
+            switch.run(&format!("ethtool -K {interface} gro off"))?;
+        }
+        switch.run(&format!("ip link set {outer} master {} up", self.bridge()))?;
+        switch.run(&format!("ip link set {inner} up"))?;
+        switch.run(&format!("ip link set {port} nomaster"))?;
+        switch.enter(|| Link::between(&port, &inner, impairment, seed))?
+    }
+
     fn bridge(&self) -> &str {
         match &self.switch {
             Switch::Namespace(_) => "br0",
             Switch::Host(bridge) => &bridge.name,
         }
+    }
+
+    /// Makes it a network for nodes without XDP: no programs on the ports, and the offloads that XDP cannot have.
+    pub fn without_xdp(&self) -> Result<()> {
+        self.unpin_ports();
+        self.hosts.iter().try_for_each(|host| {
+            host.namespace.run(&format!("ethtool -K {} tx on", Host::INTERFACE))?;
+            Ok(())
+        })
     }
 
     /// Leaves everything in place when dropped.
@@ -175,15 +211,21 @@ impl Network {
     }
 }
 
-impl Drop for Network {
-    fn drop(&mut self) {
-        if self.pins.as_os_str().is_empty() {
-            return;
-        }
+impl Network {
+    /// Takes the programs off the ports.
+    fn unpin_ports(&self) {
         for entry in std::fs::read_dir(&self.pins).into_iter().flatten().flatten() {
             let _ = std::fs::remove_file(entry.path());
         }
         let _ = std::fs::remove_dir(&self.pins);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if !self.pins.as_os_str().is_empty() {
+            self.unpin_ports();
+        }
     }
 }
 

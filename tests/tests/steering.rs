@@ -194,7 +194,7 @@ impl Bed {
 
     fn dump(&self) {
         for (i, node) in self.nodes.iter().enumerate() {
-            for (verdict, n) in node.tables.verdicts().unwrap() {
+            for (verdict, n) in node.tables.verdicts().expect("the maps are there") {
                 if n > 0 {
                     eprintln!("n{} {n:>6} {}", i + 1, verdict.name());
                 }
@@ -203,23 +203,24 @@ impl Bed {
     }
 
     fn verdict(&self, node: usize, verdict: Verdict) -> u64 {
-        self.nodes[node].tables.verdicts().unwrap()[verdict.number() as usize].1
+        self.nodes[node].tables.verdicts().expect("the maps are there")[verdict.number() as usize].1
     }
 }
 
 fn start_haproxy(host: &Host, i: usize, directory: &Path) -> Result<Child> {
     let path = directory.join(format!("haproxy{i}.cfg"));
-    let front = |name: &str, port: u16| {
+    let front = |name: &str, address: &str| {
         format!(
-            "frontend {name}\n bind 127.0.0.1:{port}\n http-request return status 200 hdr X-Node n{} hdr X-Fe {name} \
+            "frontend {name}\n bind {address}\n http-request return status 200 hdr X-Node n{} hdr X-Fe {name} \
              hdr X-Src %[src] content-type text/plain string ok\n",
             i + 1
         )
     };
     let text = format!(
-        "global\n nbthread 1\ndefaults\n mode http\n timeout client 60s\n timeout connect 60s\n timeout server 60s\n{}{}",
-        front("placed", 10080),
-        front("handoff", 10081)
+        "global\n nbthread 1\ndefaults\n mode http\n timeout client 60s\n timeout connect 60s\n timeout server 60s\n{}{}{}",
+        front("service", &format!("{}:80", host.address)),
+        front("placed", "127.0.0.1:10080"),
+        front("handoff", "127.0.0.1:10081")
     );
     std::fs::write(&path, text)?;
     let child = host.namespace.command("haproxy").arg("-f").arg(&path).stdout(Stdio::null()).spawn()?;
@@ -248,8 +249,8 @@ fn exercise(third: u8, place: XdpPlace) -> Result<()> {
     bed.route(0, "gone", 4, |r| r.slots = fill_slots(&[(0, 1), (SLOT_LOCAL, 1)]))?;
     let client = bed.network.hosts[CLIENT].address;
     bed.expect("/function/here", &format!("200 n1placed {client}"))?;
-    bed.expect("/function/unheard-of", &format!("200 n1placed {client}"))?;
-    bed.expect("/other", &format!("200 n1placed {client}"))?;
+    bed.expect("/function/unheard-of", &format!("200 n1service {client}"))?;
+    bed.expect("/other", &format!("200 n1service {client}"))?;
     bed.expect("/function/there", &format!("200 n2handoff {client}"))?;
     bed.expect("/function/nowhere", "429")?;
     bed.expect("/function/split", &format!("200 n1placed {client}"))?;

@@ -9,7 +9,7 @@ use dfaas_common::{
 };
 use rand::{RngCore as _, TryRngCore as _, rngs::OsRng};
 
-use super::{clock::tai_ns, tables::Tables};
+use super::{clock::monotonic_ns, tables::Tables};
 
 /// Epochs that a cookie key is used for: 26 of 137 s are about an hour.
 const COOKIE_KEY_EPOCHS: u32 = 26;
@@ -32,7 +32,7 @@ pub fn draw_seal(previous: u32) -> Seal {
 /// no single store is seen to change the key of an epoch that still counts.
 pub fn rotate_cookie_key(tables: &mut Tables) -> Result<()> {
     let mut control = tables.control()?;
-    let epoch = cookie::epoch(tai_ns()?);
+    let epoch = cookie::epoch(monotonic_ns()?);
     if control.secret.next == Key::default() {
         control.layout = maps::LAYOUT_VERSION;
         control.secret =

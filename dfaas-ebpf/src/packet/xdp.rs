@@ -62,7 +62,10 @@ impl Xdp {
     #[inline(always)]
     pub(crate) fn resize(&mut self, want: i32) -> Option<()> {
         let have = self.len() as i32;
-        if want <= have {
+        if want == have {
+            return Some(());
+        }
+        if want < have {
             // SAFETY: as for `adjust_head`.
             return ok(unsafe { h::bpf_xdp_adjust_tail(self.0, want - have) });
         }

@@ -23,8 +23,8 @@ pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
     let s = &plan.segment;
     let mut name = Name::default();
     let mut verdict = Verdict::UnknownFunction;
-    let mut picked = Picked::LOCAL;
-    // One hop at most: a peer that calls us as a client is served here.
+    let mut picked = Picked::BY_PROXY;
+    // The answers of a peer that calls us as a client could not come back through its own tunnel.
     if plan.without == NOBODY && maps::peer_number(s.source).is_some() {
         verdict = Verdict::PeerIsClient;
     } else if read_name(&x, plan.payload_at, s.payload_len, &mut name) == 0 {

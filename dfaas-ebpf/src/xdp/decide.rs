@@ -14,7 +14,7 @@ use dfaas_common::{
 
 use super::{Act, Plan, known};
 use crate::{
-    maps,
+    maps::{self, Older},
     packet::{Packet, Xdp},
     setting, socket,
 };
@@ -68,6 +68,8 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     }
     let mut kind = FOREIGN;
     if let Some((flow, live)) = flow {
+        plan.older = if live { Older::Forwarded } else { Older::Decided } as u32;
+        let s = &plan.segment;
         // SAFETY: a live map value; words read one by one.
         let newer = unsafe { (*flow).newer_isn == s.client_isn() && (*flow).client_isn != s.client_isn() };
         if newer {
@@ -109,7 +111,7 @@ fn is_tunnel(x: &Xdp) -> bool {
 #[inline(always)]
 pub(super) fn epoch() -> u32 {
     // SAFETY: no arguments.
-    cookie::epoch(unsafe { h::bpf_ktime_get_tai_ns() })
+    cookie::epoch(unsafe { h::bpf_ktime_get_coarse_ns() })
 }
 
 /// [`Kind`] of the segment, as a number.

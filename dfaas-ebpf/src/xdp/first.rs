@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
+    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::{Eth, FIN},
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -37,15 +37,15 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         // SAFETY: no arguments.
         last_ns: unsafe { h::bpf_ktime_get_coarse_ns() },
     };
-    if flow.target == PEER && !maps::insert_forwarded(&key, &flow) {
+    if flow.target == PEER && !maps::insert_forwarded(&key, &flow, plan.older) {
         plan.code = Verdict::FlowTableFull.code();
         plan.picked.target = LOCAL;
-        plan.picked.detail = TO_PLACED;
+        plan.picked.detail = TO_PROXY;
         flow.target = LOCAL;
-        flow.detail = TO_PLACED;
+        flow.detail = TO_PROXY;
     }
     if flow.target != PEER {
-        maps::insert_decided(&key, &flow);
+        maps::insert_decided(&key, &flow, plan.older);
     }
     account(plan.picked);
     let (a, acknowledgement) = (plan.picked.detail, plan.segment.acknowledgement);

@@ -54,7 +54,7 @@ fn turn_round<T>(frame: &mut Frame<T>, tcp_len: u16) {
 #[inline(always)]
 fn timestamp() -> u32 {
     // SAFETY: no arguments.
-    (unsafe { h::bpf_ktime_get_ns() } / 1_000_000) as u32
+    (unsafe { h::bpf_ktime_get_coarse_ns() } / 1_000_000) as u32
 }
 
 #[inline(never)]

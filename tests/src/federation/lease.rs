@@ -17,7 +17,7 @@ const DIRECTORY: &str = "/run/dfaas-federations";
 pub(super) const START: &str = "fed";
 const TRIES: u32 = 20;
 
-pub(super) struct Lease {
+pub(crate) struct Lease {
     prefix: String,
     file: Flock<File>,
     path: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Takes a prefix that nobody uses.
-    pub(super) fn take() -> Result<Self> {
+    pub(crate) fn take() -> Result<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let n = NUMBER.fetch_add(1, Relaxed);
         let prefix = format!("{START}{}{}", std::process::id(), if n == 0 { String::new() } else { format!("x{n}") });
@@ -66,7 +66,7 @@ impl Lease {
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
     }
 
-    pub(super) fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use dfaas_common::{
     cookie::{self, Kind},
-    flow::{CLIENT_FINISHED, Flow, LOCAL},
+    flow::{CLIENT_FINISHED, Flow, LOCAL, TO_PROXY},
     siphash::Key,
     verdict::Verdict::{self, EarlyLater, NoCookie, NotACall, PeerIsClient, UnknownFunction},
 };
@@ -13,14 +13,14 @@ use dfaas_tests::packet::{ACK, FIN};
 use super::{
     first::local,
     peers::{peer_service, peer_tunnel},
-    row::{LOCAL_FIRST, Row, row},
+    row::{PROXY_FIRST, Row, row},
     world::{B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SECRET, SERVICE, Where, name, route, segment, weighted},
 };
 
 /// Left to HAProxy here.
 fn to_proxy(row: Row, connection: Connection, verdict: Verdict) -> Row {
-    let flow = Flow { function: NO_FUNCTION, ..connection.flow(LOCAL, 0) };
-    row.passes(verdict).hint(LOCAL_FIRST).leaves(Where::Decided, connection, flow)
+    let flow = Flow { function: NO_FUNCTION, ..connection.flow(LOCAL, TO_PROXY) };
+    row.passes(verdict).hint(PROXY_FIRST).leaves(Where::Decided, connection, flow)
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -38,9 +38,10 @@ fn cookies(now: Now) -> Vec<Row> {
         })
     };
     let call = |name: &str, c: Connection| row(name, c.first(CALL));
-    let (previous, next) = (by(SECRET.current, now.0 - 1), by(SECRET.next, now.0));
-    let stale =
-        such_that(Kind::Foreign, SECRET.current, now, |from| Connection::of(from, 7, SECRET.current, now.0 - 2));
+    let (previous, next) = (by(SECRET.current, now.0.wrapping_sub(1)), by(SECRET.next, now.0));
+    let stale = such_that(Kind::Foreign, SECRET.current, now, |from| {
+        Connection::of(from, 7, SECRET.current, now.0.wrapping_sub(2))
+    });
     let old = such_that(Kind::Foreign, SECRET.next, now, |from| Connection::of(from, 7, SECRET.current, now.0));
     let early = such_that(Kind::Foreign, SECRET.current, now, |from| Connection::of(from, 7, SECRET.next, now.0));
     let nothing = such_that(Kind::Foreign, SECRET.current, now, |from| Connection { from, isn: 7, cookie: u32::MAX });

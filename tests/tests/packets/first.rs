@@ -72,7 +72,6 @@ fn steered_by_haproxy(now: Now) -> Vec<Row> {
             .counts(counts)
             .leaves(Where::Decided, c, c.flow(LOCAL, TO_PROXY))
             .touched()
-            .given(Bench::start_service)
     };
     vec![
         given(call("to HAProxy, which steers").route(by_slots(&[(SLOT_PROXY, 1)]))),
@@ -165,8 +164,8 @@ fn full_table(now: Now) -> Row {
             }
         })
         .passes(FlowTableFull)
-        .hint(LOCAL_FIRST)
-        .counts(LOCAL_ONE)
+        .hint(PROXY_FIRST)
+        .counts(FunctionCounters { local: 0, to_proxy: 1, ..LOCAL_ONE })
         .event(ECHO_NUMBER, *CLIENT.ip())
         .leaves_many(MAX_FORWARDED + 1)
 }

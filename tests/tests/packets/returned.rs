@@ -2,7 +2,7 @@
 
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
-    flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED, REFUSED},
+    flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED, REFUSED, TO_PROXY},
     limit::Limit,
     peer::DEAD,
     route::{Route, SLOT_LOCAL},
@@ -15,7 +15,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
 use super::{
     peers::{from_peer, peer_mac, peer_tunnel, to_peer},
     refusal::answer,
-    row::{LOCAL_FIRST, Row, row},
+    row::{LOCAL_FIRST, PROXY_FIRST, Row, row},
     world::{
         B, BUSY, C, CALL, CLIENT, CLIENT_MAC, Connection, NO_FUNCTION, Now, OUR_MAC, SERVICE, UNAVAILABLE, Where,
         by_slots, weighted,
@@ -180,8 +180,8 @@ fn bounces(now: Now) -> Vec<Row> {
         bounce("of a function whose table is gone", c)
             .given(|b| b.tables.remove_route(&super::world::name(super::world::ECHO)).unwrap())
             .passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
-            .hint(LOCAL_FIRST)
-            .leaves(Where::Decided, c, once(c.flow(LOCAL, 0))),
+            .hint(PROXY_FIRST)
+            .leaves(Where::Decided, c, once(c.flow(LOCAL, TO_PROXY))),
     ]
 }
 

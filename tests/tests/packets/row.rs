@@ -133,6 +133,10 @@ impl Row {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
     }
 
+    pub(crate) fn without_proxy_listener(self) -> Self {
+        self.given(Bench::stop_proxy)
+    }
+
     pub(crate) fn without_placed_listener(self) -> Self {
         self.given(Bench::stop_placed)
     }

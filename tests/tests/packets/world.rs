@@ -73,16 +73,12 @@ pub(crate) struct Now(pub(crate) u32);
 
 impl Now {
     pub(crate) fn read() -> Self {
-        Self(cookie::epoch(nanoseconds(ClockId::CLOCK_TAI)))
+        Self(cookie::epoch(monotonic_ns()))
     }
 }
 
 pub(crate) fn monotonic_ns() -> u64 {
-    nanoseconds(ClockId::CLOCK_MONOTONIC)
-}
-
-fn nanoseconds(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock).unwrap();
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap();
     time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
 }
 
