@@ -33,7 +33,7 @@ fn a_killed_agent_comes_back_without_one_failed_call() {
     thread::sleep(Duration::from_secs(3));
     let haproxy = bed.haproxy_pid(0).unwrap();
     bed.kill_agent(0).unwrap();
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(6));
     bed.start_agent(0).unwrap();
     bed.wait_ready(0).unwrap();
     bed.wait_settled(crate::SETTLE).unwrap();
@@ -42,6 +42,24 @@ fn a_killed_agent_comes_back_without_one_failed_call() {
     assert_unharmed("kept connections", &kept.stop().unwrap(), 30);
     assert_eq!(bed.haproxy_pid(0).unwrap(), haproxy, "the new agent takes the running HAProxy over");
     bed.stop();
+}
+
+#[test]
+fn calls_are_forwarded_on_while_the_agent_is_away() {
+    let mut bed = Bed::new(|options| {
+        options.functions = Functions::Lasting;
+        options.rate_limits_of.insert("figlet".to_owned(), vec![5, 20, 30]);
+    });
+    let load = load(&bed, 0, 12.0, Connections::PerCall);
+    settled_load(&load);
+    bed.kill_agent(0).unwrap();
+    // Long enough for the others to find the agent silent, less than the life of what they have granted.
+    thread::sleep(Duration::from_secs(8));
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.wait_settled(crate::SETTLE).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    assert_unharmed_from(&load.stop().unwrap(), 2);
 }
 
 #[test]
