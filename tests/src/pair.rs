@@ -15,6 +15,7 @@ use dfaas_common::{
     cookie::Secret,
     http::Name,
     limit::{self, Limit},
+    packet::{Be16, Be32},
     peer::{MAX_PEERS, Peer, Seal, UP},
     route::{Route, SLOT_LOCAL, WEIGHTED, fill_slots},
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
@@ -90,12 +91,12 @@ impl Pair {
             send: seal(i, other),
             receive: [seal(other, i), Seal::default()],
             expires_ns: u64::MAX,
-            tunnel: raw_v4(address),
-            service: raw_v4(address),
-            alias: raw_v4(ALIAS),
+            tunnel: Be32::from_raw(raw_v4(address)),
+            service: Be32::from_raw(raw_v4(address)),
+            alias: Be32::from_raw(raw_v4(ALIAS)),
             ifindex,
             mac: [2, 0, subnet[0], subnet[1], subnet[2], other as u8 + 1],
-            service_port: 80u16.to_be(),
+            service_port: Be16::new(80),
             state: UP,
             reserved2: 0,
         };
@@ -108,6 +109,7 @@ impl Pair {
     /// Writes a function's table: here without a limit, but for what `change` says.
     pub fn route(&mut self, node: usize, name: &str, function: u32, change: impl FnOnce(&mut Route)) -> Result<()> {
         let mut route = Route {
+            name: [0; 64],
             function,
             version: 1,
             shape: WEIGHTED,
