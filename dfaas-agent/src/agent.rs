@@ -211,7 +211,7 @@ impl Agent {
             let rate = self.rates.rate(&name).outcomes.offered;
             (name, LocalFunction { max_rate: f.max_rate.map(f64::from), rate, timeout: f.timeout })
         });
-        Snapshot { functions: local.collect(), peers: self.peers.views(now) }
+        Snapshot { functions: local.collect(), peers: self.peers.views(now, self.config.strategy.grant_lifetime) }
     }
 
     fn decide(&mut self, now: Instant) {

@@ -58,7 +58,9 @@ impl Agent {
 
     pub(super) fn say_goodbye(&mut self) {
         for peer in self.direct_peers() {
-            let state = NodeState { leaving: true, ..self.state_for(&peer) };
+            // Unless the data plane ends as well, it goes on to forward: what was granted to it must hold.
+            let leaving = self.config.detach_on_exit;
+            let state = NodeState { leaving, draining: true, ..self.state_for(&peer) };
             if let Err(e) = self.overlay.send_state(&peer, &state) {
                 tracing::debug!(%peer, "cannot say good-bye: {e}");
             }
