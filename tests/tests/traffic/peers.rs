@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use dfaas_agent::kernel::mode::XdpPlace;
 use dfaas_common::{http::Name, verdict::Verdict};
-use dfaas_tests::client::{Call, Connections, Failure, Load, Outcome, Tally};
+use dfaas_tests::client::{Call, Connections, Failure, Load, Outcome, Piece, Tally};
 use nix::{
     sys::signal::{SIGKILL, kill},
     unistd::Pid,
@@ -137,4 +137,31 @@ fn calls_for_a_peer_without_the_function_are_taken_by_another() {
     expect_all(&tally, &bed);
     assert!(bed.verdict(1, Verdict::TurnedAwayFunction).unwrap() > 0, "{}", bed.verdicts());
     assert!(bed.verdict(0, Verdict::BouncedToPeer).unwrap() > 0, "{}", bed.verdicts());
+}
+
+/// A request in two pieces is steered by HAProxy, which asks the peer's.
+#[test]
+fn what_a_peer_grants_its_haproxy_does_not_refuse() {
+    let bed = Bed::new(2, XdpPlace::Native).unwrap();
+    for n in 0..6 {
+        let function = format!("new{n}");
+        bed.deploy(0, &function, "cat", 0).unwrap();
+        bed.deploy(1, &function, "cat", PLENTY).unwrap();
+        let line = format!("POST {} HTTP/1.1\r\n", Bed::path(&function));
+        let rest = "Host: n1\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+        let pieces = [
+            Piece::text(&line[..9]),
+            Piece::Wait(Duration::from_millis(3)),
+            Piece::text(&format!("{}{rest}", &line[9..])),
+        ];
+        let deadline = Instant::now() + HANG;
+        let mut served = 0;
+        while served < 30 {
+            assert!(Instant::now() < deadline, "nobody serves {function}\n{}", bed.verdicts());
+            let reply = bed.exchange(&pieces).unwrap();
+            let asked = !reply.header("dfaas-forwarded-to").is_empty();
+            assert!(!asked || reply.statuses() == [200], "call {served} of {function}: {:?}", reply.text());
+            served += usize::from(asked);
+        }
+    }
 }
