@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::Agent;
+use super::{Agent, platform_task::Deployed};
 use crate::{
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
@@ -118,14 +118,16 @@ impl Agent {
 
     /// Functions deployed here, with what the peer may send.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
-        let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
         let expected = self.is_expected(peer);
-        let state = |(name, table): (&FunctionName, &crate::decision::FunctionTable)| {
-            let limit = table.limits_in.get(peer).copied().filter(|_| expected).unwrap_or(0.0);
+        let state = |(name, deployed): (&FunctionName, &Deployed)| {
+            // An agent that takes over names its functions before it decides: those it does not name are granted nothing.
+            let table = self.decision.functions.get(name);
+            let limit = table.and_then(|table| table.limits_in.get(peer)).copied().filter(|_| expected).unwrap_or(0.0);
             let rate = self.rates.rate(name).outcomes.offered;
-            (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
+            let max_rate = table.map_or(deployed.max_rate.map(f64::from), |table| table.local_limit);
+            (name.clone(), FunctionState { limit, rate, max_rate })
         };
-        deployed.map(state).collect()
+        self.functions.borrow().functions.iter().map(state).collect()
     }
 
     /// True if HAProxy knows the peer: it refuses calls of nodes that it does not, so they are granted nothing yet.
