@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::Agent;
+use super::{Agent, platform_task::Deployed};
 use crate::{
     decision::FunctionTable,
     kernel::mode::Mode,
@@ -120,18 +120,20 @@ impl Agent {
 
     /// Functions deployed here, with what the peer may send.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
-        let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
         let expected = self.is_expected(peer);
         let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
-        let state = |(name, table): (&FunctionName, &FunctionTable)| {
-            let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
+        let granted =
+            |table: Option<&FunctionTable>| table.and_then(|table| table.limits_in.get(peer)).copied().unwrap_or(0.0);
+        let state = |(name, deployed): (&FunctionName, &Deployed)| {
+            // An agent that takes over names its functions before it decides: those it does not name are granted nothing.
+            let table = self.decision.functions.get(name);
             // A new grant waits for HAProxy, which would refuse what comes before it knows.
-            let obeyed = obeyed.functions.get(name).filter(|_| expected).map_or(0.0, granted);
-            let limit = granted(table).min(obeyed);
+            let limit = granted(table).min(granted(obeyed.functions.get(name).filter(|_| expected)));
             let rate = self.rates.rate(name).outcomes.offered;
-            (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
+            let max_rate = table.map_or(deployed.max_rate.map(f64::from), |table| table.local_limit);
+            (name.clone(), FunctionState { limit, rate, max_rate })
         };
-        deployed.map(state).collect()
+        self.functions.borrow().functions.iter().map(state).collect()
     }
 
     /// True if HAProxy knows the peer: it refuses calls of nodes that it does not, so they are granted nothing yet.
