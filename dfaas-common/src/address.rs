@@ -1,9 +1,10 @@
 //! Addresses in map keys: 16 bytes, IPv4 in mapped form (RFC 4291, 2.5.5.2), so that IPv6 needs no second set of maps.
 
-/// An IP address as on the wire, in four words.
+/// An IP address as on the wire. Bytes, because that is how `bpftool` shows them best; aligned, so that the programs move
+/// words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(C)]
-pub struct Address(pub [u32; 4]);
+#[repr(C, align(4))]
+pub struct Address(pub [u8; 16]);
 
 const MAPPED: u32 = 0x0000_ffff_u32.to_be();
 
@@ -11,29 +12,25 @@ impl Address {
     /// From an IPv4 address as on the wire.
     #[inline(always)]
     pub const fn v4(raw: u32) -> Self {
-        Self([0, 0, MAPPED, raw])
+        // SAFETY: four words are sixteen bytes, of the same alignment.
+        unsafe { core::mem::transmute::<[u32; 4], Self>([0, 0, MAPPED, raw]) }
     }
 }
 
 #[cfg(feature = "user")]
 impl From<std::net::IpAddr> for Address {
     fn from(address: std::net::IpAddr) -> Self {
-        let octets = match address {
+        Self(match address {
             std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             std::net::IpAddr::V6(v6) => v6.octets(),
-        };
-        Self(std::array::from_fn(|i| u32::from_ne_bytes(std::array::from_fn(|j| octets[4 * i + j]))))
+        })
     }
 }
 
 #[cfg(feature = "user")]
 impl From<Address> for std::net::IpAddr {
     fn from(address: Address) -> Self {
-        let mut octets = [0u8; 16];
-        for (chunk, word) in octets.chunks_exact_mut(4).zip(address.0) {
-            chunk.copy_from_slice(&word.to_ne_bytes());
-        }
-        std::net::Ipv6Addr::from(octets).to_canonical()
+        std::net::Ipv6Addr::from(address.0).to_canonical()
     }
 }
 

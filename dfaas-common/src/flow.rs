@@ -1,14 +1,22 @@
 //! The flow table: one decision per client connection.
 
-use crate::address::Address;
+use crate::{address::Address, packet::Be16};
 
-/// A client's end of a connection to the service address. Port as on the wire.
+/// A client's end of a connection to the service address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
     pub address: Address,
-    pub port: u16,
+    pub port: Be16,
     pub reserved: u16,
+}
+
+impl FlowKey {
+    /// From an IPv4 address and a port as on the wire.
+    #[inline(always)]
+    pub fn v4(address: u32, port: u16) -> Self {
+        Self { address: Address::v4(address), port: Be16::from_raw(port), reserved: 0 }
+    }
 }
 
 /// Served by this node: `detail` tells the listener, [`TO_PLACED`] or [`TO_PROXY`].

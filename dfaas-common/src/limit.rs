@@ -2,9 +2,9 @@
 //! arrival time (TAT) at which the bucket is full again, so it can be changed by one compare-and-swap.
 
 /// Interval of a limit that admits nothing.
-pub const CLOSED: u64 = u64::MAX;
+pub const CLOSED: u64 = 0;
 /// Interval of a limit that admits everything.
-pub const OPEN: u64 = 0;
+pub const OPEN: u64 = u64::MAX;
 
 /// A rate and its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,14 @@ impl Limit {
 
 /// Nanoseconds between two calls.
 pub fn interval(calls_per_second: f64) -> u64 {
-    if calls_per_second > 0.0 {
-        // An interval of 0 would mean "no limit"; a rate above 1e9 is one.
-        (1e9 / calls_per_second) as u64
+    if calls_per_second > 1e9 {
+        OPEN
+    } else if calls_per_second > 0.0 {
+        // A rate below one call in centuries is none.
+        match (1e9 / calls_per_second) as u64 {
+            OPEN => CLOSED,
+            interval => interval,
+        }
     } else {
         CLOSED
     }

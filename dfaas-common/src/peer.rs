@@ -1,6 +1,9 @@
 //! What the data path knows of another node.
 
-use crate::siphash::Key;
+use crate::{
+    packet::{Be16, Be32},
+    siphash::Key,
+};
 
 /// Peers are numbered by the agent; routing tables name them by this number.
 pub const MAX_PEERS: usize = 64;
@@ -34,18 +37,18 @@ pub struct Peer {
     pub receive: [Seal; 2],
     /// Monotonic clock after which what it granted lapses.
     pub expires_ns: u64,
-    /// Its end of the tunnel, IPv4 as on the wire.
-    pub tunnel: u32,
+    /// Its end of the tunnel, IPv4.
+    pub tunnel: Be32,
     /// The address its clients call.
-    pub service: u32,
+    pub service: Be32,
     /// The address on `lo` that stands for its service address here.
-    pub alias: u32,
+    pub alias: Be32,
     /// Interface towards it.
     pub ifindex: u32,
     /// Link-layer address of the next hop towards it.
     pub mac: [u8; 6],
-    /// Port its clients call, as on the wire.
-    pub service_port: u16,
+    /// Port its clients call.
+    pub service_port: Be16,
     /// [`UP`], [`DRAINING`] or [`DEAD`].
     pub state: u32,
     pub reserved2: u32,

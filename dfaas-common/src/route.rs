@@ -1,7 +1,7 @@
 //! The routing table of one function: one map value, replaced as a whole, so a packet sees the old table or the new one
 //! and nothing between.
 
-use crate::{limit::Limit, peer::MAX_PEERS};
+use crate::{http::NAME_LEN, limit::Limit, peer::MAX_PEERS};
 
 pub const SLOTS: usize = 256;
 /// HAProxy's own listener: it steers to peers that have no kernel path.
@@ -36,6 +36,8 @@ pub struct Route {
     pub out_interval_ns: [u64; MAX_PEERS],
     /// By peer: interval of what we accept from it, ns.
     pub in_interval_ns: [u64; MAX_PEERS],
+    /// The function's name as text: the key is made for comparing.
+    pub name: [i8; NAME_LEN],
     /// Targets in turn: a peer's number, [`SLOT_PROXY`], [`SLOT_LOCAL`] or [`SLOT_REFUSE`].
     pub slots: [u8; SLOTS],
 }
@@ -51,7 +53,7 @@ pub struct Buckets {
     pub in_tat_ns: [u64; MAX_PEERS],
 }
 
-const _: () = assert!(size_of::<Route>() == 48 + 1024 + 256 && size_of::<Buckets>() == 16 + 1024);
+const _: () = assert!(size_of::<Route>() == 48 + 1024 + 64 + 256 && size_of::<Buckets>() == 16 + 1024);
 
 /// Fills the slots by smooth weighted round robin: over 256 calls each target gets its share exactly (to the one slot
 /// that rounding decides), and in every stretch nearly so. No weight above 0: everything is refused.

@@ -12,7 +12,7 @@ use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 use self::{live::Live, progress::Progress};
 use crate::{
     federation::{Federation, Functions, Options, Place, remove_leftovers},
-    scenario::{self, Scenario},
+    scenario::{self, Pace, Scenario},
     stop::Stop,
     view,
 };
@@ -106,7 +106,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         eprintln!("removed what {prefix} had left behind");
     }
     let federation = start(args, &stop)?;
-    if !args.json {
+    if !args.json && (args.scenario.is_some() || !args.keep) {
         view::print(&format!("all nodes are up:\n{}", view::examples(&federation)))?;
     }
     let live = Live::new(args.json, std::io::stdout().is_terminal());
@@ -138,9 +138,10 @@ fn play(
     if !args.json {
         view::print(&format!("{}: {}", scenario.name, scenario.description))?;
     }
+    let pace = Pace { seconds: args.duration, ..Pace::default() };
     let mut is_ok = true;
     loop {
-        let report = scenario::run(federation, scenario, args.duration, &mut |moment| {
+        let report = scenario::run(federation, scenario, pace, &mut |moment| {
             live.show(moment.statuses, Some(moment.tally))?;
             Ok(!stop.is_set())
         })?;
@@ -172,6 +173,7 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
     if keep {
         let (examples, prefix) = (view::examples(&federation), federation.prefix().to_owned());
         federation.keep()?;
+        // On the error output: the results are the other's.
         eprintln!("{prefix} stays:\n{examples}\nTo remove it: federation clean");
         return Ok(true);
     }

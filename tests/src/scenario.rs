@@ -7,7 +7,7 @@ mod run;
 pub use self::{
     judge::{Expected, Split, judge},
     report::Report,
-    run::{Moment, run},
+    run::{Moment, Pace, run},
 };
 
 /// A course of loads, as data.
@@ -43,9 +43,6 @@ pub enum Expectation {
     /// The first source's node serves its limit, the others the rest in proportion to what they granted it.
     Split,
 }
-
-/// Seconds at the start in which the nodes still learn of the load.
-pub const SETTLING_SECONDS: usize = 2;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {

@@ -20,6 +20,7 @@ use dfaas_common::{
     cookie::Secret,
     http::Name,
     limit::{self, Limit},
+    packet::{Be16, Be32},
     peer::{MAX_PEERS, Peer, Seal, UP},
     route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_REFUSE, WEIGHTED, fill_slots},
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
@@ -96,12 +97,12 @@ impl Bed {
                 send: seal(i, other),
                 receive: [seal(other, i), Seal::default()],
                 expires_ns: u64::MAX,
-                tunnel: raw_v4(address),
-                service: raw_v4(address),
-                alias: raw_v4(alias(0)),
+                tunnel: Be32::from_raw(raw_v4(address)),
+                service: Be32::from_raw(raw_v4(address)),
+                alias: Be32::from_raw(raw_v4(alias(0))),
                 ifindex,
                 mac: mac(bytes, other as u8 + 1),
-                service_port: 80u16.to_be(),
+                service_port: Be16::new(80),
                 state: UP,
                 reserved2: 0,
             };
@@ -154,6 +155,7 @@ impl Bed {
             in_burst_ns: 0,
             out_interval_ns: [limit::OPEN; MAX_PEERS],
             in_interval_ns: [limit::OPEN; MAX_PEERS],
+            name: [0; 64],
             slots: fill_slots(&[(SLOT_LOCAL, 1)]),
         };
         change(&mut route);
@@ -192,7 +194,7 @@ impl Bed {
 
     fn dump(&self) {
         for (i, node) in self.nodes.iter().enumerate() {
-            for (verdict, n) in node.tables.verdicts().unwrap() {
+            for (verdict, n) in node.tables.verdicts().expect("the maps are there") {
                 if n > 0 {
                     eprintln!("n{} {n:>6} {}", i + 1, verdict.name());
                 }
@@ -201,7 +203,7 @@ impl Bed {
     }
 
     fn verdict(&self, node: usize, verdict: Verdict) -> u64 {
-        self.nodes[node].tables.verdicts().unwrap()[verdict.number() as usize].1
+        self.nodes[node].tables.verdicts().expect("the maps are there")[verdict.number() as usize].1
     }
 }
 

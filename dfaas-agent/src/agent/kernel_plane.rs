@@ -24,7 +24,7 @@ use crate::{
         clock::monotonic_ns,
         load::{self, KernelSettings},
         mode::{Mode, XdpPlace, obstacles},
-        network::Network,
+        network::{Network, NextHop},
         object,
         pins::Pins,
         secrets::rotate_cookie_key,
@@ -35,6 +35,10 @@ use crate::{
     peers::Peers,
 };
 
+/// How often a peer's entry is written at least.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How long a next hop is believed.
+const NEXT_HOP_LIFETIME: Duration = Duration::from_secs(3);
 /// How long a tunnel key is used.
 const SEAL_LIFETIME: Duration = Duration::from_mins(10);
 /// A live forwarded connection that is idle for longer is forgotten.
@@ -64,6 +68,10 @@ pub(super) struct Active {
     settings: KernelSettings,
     grant_lifetime: Duration,
     seals_drawn: Instant,
+    next_hops: BTreeMap<Ipv4Addr, (NextHop, Instant)>,
+    /// What was written of each peer, and when.
+    written: BTreeMap<NodeId, (PeerFacts, Instant)>,
+    live: usize,
 }
 
 pub(super) fn settings(config: &Config) -> KernelSettings {
@@ -151,9 +159,9 @@ impl KernelPlane {
         self.active.as_ref().and_then(|active| active.sync.tables().verdicts().ok()).unwrap_or_default()
     }
 
-    /// Live forwarded connections.
+    /// Live forwarded connections, when they were last counted.
     pub(super) fn flows(&self) -> u64 {
-        self.handoff().map_or(0, |active| active.sync.tables().forwarded().count() as u64)
+        self.handoff().map_or(0, |active| active.live as u64)
     }
 
     pub(super) fn function_name(&self, number: u32) -> Option<&FunctionName> {
@@ -194,6 +202,9 @@ impl Active {
             settings,
             grant_lifetime: config.strategy.grant_lifetime,
             seals_drawn: Instant::now(),
+            next_hops: BTreeMap::new(),
+            written: BTreeMap::new(),
+            live: 0,
         })
     }
 
@@ -212,10 +223,7 @@ impl Active {
             if self.sync.peer_number(&node).is_none() {
                 continue;
             }
-            let Some(next_hop) = self.network.next_hop(handoff.tunnel).await? else {
-                tracing::debug!(%node, tunnel = %handoff.tunnel, "no link-layer address yet");
-                continue;
-            };
+            let Some(next_hop) = self.next_hop(handoff.tunnel, now).await? else { continue };
             let facts = PeerFacts {
                 tunnel: handoff.tunnel,
                 service: handoff.service,
@@ -224,9 +232,32 @@ impl Active {
                 state: peers.standing(&node, now).kernel_state(),
                 expires_ns,
             };
-            self.sync.write_peer(&node, &facts)?;
+            // What was granted lapses unless it is written again and again; otherwise only a difference is.
+            let known = self.written.get(&node).is_some_and(|(old, when)| {
+                now.duration_since(*when) < REFRESH && PeerFacts { expires_ns, ..old.clone() } == facts
+            });
+            if !known {
+                self.sync.write_peer(&node, &facts)?;
+                self.written.insert(node, (facts, now));
+            }
         }
         Ok(())
+    }
+
+    /// From what is remembered; asked again from time to time. One that cannot be had any more stays in use.
+    async fn next_hop(&mut self, address: Ipv4Addr, now: Instant) -> Result<Option<NextHop>> {
+        let known = self.next_hops.get(&address).copied();
+        if let Some((next_hop, when)) = known
+            && now.duration_since(when) < NEXT_HOP_LIFETIME
+        {
+            return Ok(Some(next_hop));
+        }
+        let Some(next_hop) = self.network.next_hop(address).await? else {
+            tracing::debug!(%address, "no link-layer address at the moment");
+            return Ok(known.map(|(next_hop, _)| next_hop));
+        };
+        self.next_hops.insert(address, (next_hop, now));
+        Ok(Some(next_hop))
     }
 
     pub(super) fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
@@ -238,10 +269,12 @@ impl Active {
         rotate_cookie_key(self.sync.tables_mut())?;
         if now.duration_since(self.seals_drawn) > SEAL_LIFETIME {
             self.seals_drawn = now;
+            self.written.clear();
             peers.iter().for_each(|(node, _)| self.sync.rotate_seal(node));
         }
         let before = monotonic_ns()?.saturating_sub(IDLE_LIMIT.as_nanos() as u64);
-        let swept = self.sync.tables_mut().sweep(before)?;
+        let (swept, live) = self.sync.tables_mut().sweep(before)?;
+        self.live = live;
         if swept > 0 {
             tracing::info!("{swept} forwarded connections were idle for {IDLE_LIMIT:?} and are forgotten");
         }

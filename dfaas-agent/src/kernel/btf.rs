@@ -4,6 +4,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
+const KIND_INT: u32 = 1;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_FUNC: u32 = 12;
@@ -25,7 +26,7 @@ impl KernelBtf {
             .with_context(|| format!("cannot parse {path}"))
     }
 
-    fn parse(bytes: Vec<u8>) -> Result<Self> {
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
         if bytes.get(..2) != Some(&[0x9f, 0xeb]) {
             bail!("no little-endian BTF: wrong magic number");
         }
@@ -66,6 +67,15 @@ impl KernelBtf {
             id = member;
         }
         Ok(offset)
+    }
+
+    /// Has `bpftool` show arrays of the named integer type as text: says in its BTF that it holds characters. Returns
+    /// where in the bytes, and what to write there.
+    pub fn as_characters(&self, name: &str) -> Option<(usize, [u8; 4])> {
+        let at = self.types[self.find(KIND_INT, name)?] + 12;
+        // Bits 24 to 27 are the encoding; BTF_INT_CHAR is 2 there.
+        let word = word(&self.bytes, at).ok()? & !(0xf << 24) | 2 << 24;
+        Some((at, word.to_le_bytes()))
     }
 
     fn find(&self, kind: u32, name: &str) -> Option<usize> {

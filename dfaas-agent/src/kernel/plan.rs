@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use dfaas_common::{
+    http::NAME_LEN,
     limit::{self, Limit},
     peer::MAX_PEERS,
     route::{LOCAL_FIRST, Route, SLOT_LOCAL, SLOT_PROXY, SLOT_REFUSE, WEIGHTED, fill_slots},
@@ -10,7 +11,7 @@ use dfaas_common::{
 
 use crate::{
     decision::{FunctionTable, Shape},
-    name::NodeId,
+    name::{FunctionName, NodeId},
 };
 
 /// What a receiver tolerates above what it granted: clocks of two nodes do not tick alike.
@@ -20,6 +21,7 @@ const TOLERANCE: f64 = 1.05;
 /// counts those, so they are taken off the kernel's limit. What is for peers without a number goes to HAProxy, which
 /// knows them.
 pub fn route(
+    name: &FunctionName,
     table: &FunctionTable,
     function: u32,
     version: u32,
@@ -61,8 +63,18 @@ pub fn route(
         in_burst_ns: 2 * burst.as_nanos() as u64,
         out_interval_ns,
         in_interval_ns,
+        name: text(name),
         slots: fill_slots(&targets),
     }
+}
+
+/// The name for those who read the map.
+fn text(name: &FunctionName) -> [i8; NAME_LEN] {
+    let mut text = [0; NAME_LEN];
+    for (to, from) in text.iter_mut().zip(name.as_str().bytes()) {
+        *to = from.cast_signed();
+    }
+    text
 }
 
 /// At least one interval, so that two calls may come at once however low the rate.
@@ -74,7 +86,10 @@ fn burst_ns(rate: f64, burst: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{decision::Weights, strategy::test_names::node};
+    use crate::{
+        decision::Weights,
+        strategy::test_names::{function, node},
+    };
 
     const BURST: Duration = Duration::from_millis(200);
 
@@ -97,7 +112,7 @@ mod tests {
     #[test]
     fn limits_and_weights_land_at_the_peers_numbers() {
         let numbers = [(node(1), 7), (node(2), 3)].into();
-        let route = route(&table(), 4, 9, &numbers, 0.0, BURST);
+        let route = route(&function("f"), &table(), 4, 9, &numbers, 0.0, BURST);
         assert_eq!((route.function, route.version, route.shape, route.deployed), (4, 9, LOCAL_FIRST, 1));
         assert_eq!(route.local, Limit { interval_ns: 100_000_000, burst_ns: 200_000_000 });
         assert_eq!((route.out_interval_ns[7], route.out_interval_ns[3]), (50_000_000, 33_333_333));
@@ -109,21 +124,27 @@ mod tests {
 
     #[test]
     fn the_share_of_a_peer_without_a_number_is_haproxys() {
-        let route = route(&table(), 0, 1, &[(node(2), 3)].into(), 0.0, BURST);
+        let route = route(&function("f"), &table(), 0, 1, &[(node(2), 3)].into(), 0.0, BURST);
         assert_eq!((count(&route, 3), count(&route, SLOT_PROXY)), (154, 102));
     }
 
     #[test]
     fn no_peer_means_refusal() {
         let alone = FunctionTable { weights: Weights::default(), limits_out: BTreeMap::new(), ..table() };
-        let route = route(&alone, 0, 1, &BTreeMap::new(), 0.0, BURST);
+        let route = route(&function("f"), &alone, 0, 1, &BTreeMap::new(), 0.0, BURST);
         assert_eq!(count(&route, SLOT_REFUSE), 256);
     }
 
     #[test]
     fn calls_on_kept_alive_connections_use_up_the_limit() {
-        assert_eq!(route(&table(), 0, 1, &BTreeMap::new(), 4.0, BURST).local.interval_ns, limit::interval(6.0));
-        assert_eq!(route(&table(), 0, 1, &BTreeMap::new(), 14.0, BURST).local.interval_ns, limit::CLOSED);
+        assert_eq!(
+            route(&function("f"), &table(), 0, 1, &BTreeMap::new(), 4.0, BURST).local.interval_ns,
+            limit::interval(6.0)
+        );
+        assert_eq!(
+            route(&function("f"), &table(), 0, 1, &BTreeMap::new(), 14.0, BURST).local.interval_ns,
+            limit::CLOSED
+        );
     }
 
     #[test]
@@ -132,7 +153,7 @@ mod tests {
         table.shape = Shape::Weighted;
         table.local_limit = None;
         table.weights = Weights { local: 2, reject: 1, peers: [(node(1), 1)].into() };
-        let route = route(&table, 0, 1, &[(node(1), 0)].into(), 0.0, BURST);
+        let route = route(&function("f"), &table, 0, 1, &[(node(1), 0)].into(), 0.0, BURST);
         assert_eq!((count(&route, SLOT_LOCAL), count(&route, SLOT_REFUSE), count(&route, 0)), (128, 64, 64));
         assert_eq!(route.local, Limit::OPEN);
     }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use dfaas_common::{
     address::raw_v4,
     http::Name,
+    packet::{Be16, Be32},
     peer::{MAX_PEERS, Peer, Seal},
     route::{MAX_FUNCTIONS, Route},
 };
@@ -64,7 +65,7 @@ impl Sync {
             }
         }
         let inherited =
-            tables.peers().into_iter().map(|(number, peer)| (peer.tunnel, PeerEntry { number, peer })).collect();
+            tables.peers().into_iter().map(|(number, peer)| (peer.tunnel.raw(), PeerEntry { number, peer })).collect();
         Self { tables, functions, routes, peers: BTreeMap::new(), inherited, aliases, burst }
     }
 
@@ -143,23 +144,24 @@ impl Sync {
             send: facts.send,
             receive: entry.peer.receive,
             expires_ns: facts.expires_ns,
-            tunnel: raw_v4(facts.tunnel),
-            service: raw_v4(*facts.service.ip()),
-            alias: raw_v4(alias),
+            tunnel: Be32::from_raw(raw_v4(facts.tunnel)),
+            service: Be32::from_raw(raw_v4(*facts.service.ip())),
+            alias: Be32::from_raw(raw_v4(alias)),
             ifindex: facts.next_hop.ifindex,
             mac: facts.next_hop.mac,
-            service_port: facts.service.port().to_be(),
+            service_port: Be16::new(facts.service.port()),
             state: facts.state,
             reserved2: 0,
         };
         let (number, peer) = (entry.number, entry.peer);
         self.tables.set_peer(number, &peer)?;
-        let stale = self.tables.peer_addresses().into_iter().filter(|(_, n)| *n == number);
+        if old.tunnel == peer.tunnel && old.service == peer.service && old.alias == peer.alias {
+            return Ok(());
+        }
         let fresh: [IpAddr; 3] = [facts.tunnel.into(), (*facts.service.ip()).into(), alias.into()];
-        if old.tunnel != peer.tunnel || old.service != peer.service || old.alias != peer.alias {
-            for (address, _) in stale.filter(|(address, _)| !fresh.contains(address)) {
-                self.tables.remove_peer_address(address)?;
-            }
+        let known = self.tables.peer_addresses().into_iter();
+        for (address, _) in known.filter(|(address, n)| *n == number && !fresh.contains(address)) {
+            self.tables.remove_peer_address(address)?;
         }
         fresh.into_iter().try_for_each(|address| self.tables.set_peer_address(address, number))
     }
@@ -187,7 +189,7 @@ impl Sync {
     /// Writes the tables that differ; returns how many. `kept`: calls per second on kept-alive connections, by function.
     pub fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
         // A number alone is not enough: without its key and next hop a peer is no target.
-        let written = self.peers.iter().filter(|(_, entry)| entry.peer.tunnel != 0);
+        let written = self.peers.iter().filter(|(_, entry)| entry.peer.tunnel.raw() != 0);
         let numbers: BTreeMap<NodeId, u32> = written.map(|(id, entry)| (id.clone(), entry.number)).collect();
         let mut written = 0;
         for (name, table) in &decision.functions {
@@ -196,7 +198,7 @@ impl Sync {
                 continue;
             };
             let kept = kept.get(name).copied().unwrap_or(0.0);
-            let mut route = plan::route(table, function, decision.version, &numbers, kept, self.burst);
+            let mut route = plan::route(name, table, function, decision.version, &numbers, kept, self.burst);
             if let Some(old) = self.routes.get(name) {
                 // A new version alone is no difference.
                 route.version = old.version;

@@ -198,13 +198,22 @@ impl Tables {
         self.decided.insert(key, flow, 0).context("cannot write a flow")
     }
 
-    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many.
-    pub fn sweep(&mut self, before_ns: u64) -> Result<usize> {
-        let idle: Vec<_> = self.forwarded().filter(|(_, flow)| flow.last_ns < before_ns).map(|(key, _)| key).collect();
+    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many, and
+    /// how many are left.
+    pub fn sweep(&mut self, before_ns: u64) -> Result<(usize, usize)> {
+        let mut idle = Vec::new();
+        let mut live = 0;
+        for (key, flow) in self.forwarded() {
+            if flow.last_ns < before_ns {
+                idle.push(key);
+            } else {
+                live += 1;
+            }
+        }
         for key in &idle {
             absent_is_fine(self.forwarded.remove(key)).context("cannot remove a flow")?;
         }
-        Ok(idle.len())
+        Ok((idle.len(), live))
     }
 
     pub fn clear_flows(&mut self) -> Result<()> {
@@ -241,7 +250,7 @@ fn read_event(bytes: &[u8]) -> Option<Event> {
         time_ns: u64::from_ne_bytes(bytes.get(..8)?.try_into().ok()?),
         verdict: word(8)?,
         function: word(12)?,
-        source: Address([word(16)?, word(20)?, word(24)?, word(28)?]),
+        source: Address(bytes.get(16..32)?.try_into().ok()?),
     })
 }
 

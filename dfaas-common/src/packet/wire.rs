@@ -25,7 +25,7 @@ unsafe impl Plain for u32 {}
 
 macro_rules! big_endian {
     ($name:ident, $int:ty, $len:literal) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
         #[repr(transparent)]
         pub struct $name([u8; $len]);
 

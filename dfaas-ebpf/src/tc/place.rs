@@ -47,8 +47,8 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     let mut s = Segment::parse(skb.get::<EthIpTcp>(0)?, len).ok()?;
     let handed_off = if kind == Hint::PEER_FIRST || kind == Hint::PEER_LATER {
         let Some(peer) = maps::peer(number) else { return Some(Verdict::PeerUnknown) };
-        skb.replace_address(DESTINATION_AT, s.destination, peer.alias)?;
-        s.destination = peer.alias;
+        skb.replace_address(DESTINATION_AT, s.destination, peer.alias.raw())?;
+        s.destination = peer.alias.raw();
         true
     } else {
         // A packet sent round already has its alias.

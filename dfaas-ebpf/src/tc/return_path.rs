@@ -39,15 +39,15 @@ pub(super) fn encapsulate(mut skb: Skb) -> Option<Result<i32, Verdict>> {
 #[inline(always)]
 fn through_tunnel(skb: &mut Skb, source: u32, number: u32, spread: u16) -> Option<i32> {
     let peer = maps::peer(number)?;
-    if peer.alias != source || peer.send.epoch == 0 {
+    if peer.alias.raw() != source || peer.send.epoch == 0 {
         return None;
     }
-    skb.replace_address(SOURCE_AT, source, peer.service)?;
+    skb.replace_address(SOURCE_AT, source, peer.service.raw())?;
     let len = skb.len() - ETH_LEN as u32;
     skb.grow(OUTER_LEN as i32, ENCAPSULATION)?;
     skb.pull((ETH_LEN + OUTER_LEN) as u32)?;
     *skb.get_mut(ETH_LEN)? =
-        outer(setting!(tunnel_address), peer.tunnel, spread, len as u16, LATER, peer.send.epoch, peer.send.token);
+        outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len as u16, LATER, peer.send.epoch, peer.send.token);
     // SAFETY: no parameters: the next hop is looked up by the new destination.
     Some(unsafe { h::bpf_redirect_neigh(skb.ifindex(), core::ptr::null_mut(), 0, 0) } as i32)
 }

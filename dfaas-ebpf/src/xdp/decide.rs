@@ -2,7 +2,6 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    address::Address,
     cookie::{self, Kind},
     flow::FlowKey,
     packet::{
@@ -52,7 +51,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     }
     plan.source = s.source;
     plan.payload_at = TCP_AT as u32 + s.header_len;
-    let key = FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 };
+    let key = FlowKey::v4(s.source, s.source_port);
     let flow = maps::flow(&key);
     if s.has(SYN) {
         if s.has(ACK | RST | FIN) {

@@ -2,7 +2,6 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    address::Address,
     flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::{Eth, FIN},
     route::NO_FUNCTION,
@@ -22,7 +21,7 @@ use crate::{
 pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
     let Some(eth) = x.get::<Eth>(0) else { return plan.done(Verdict::LoadFailed) };
     let s = &plan.segment;
-    let key = FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 };
+    let key = FlowKey::v4(s.source, s.source_port);
     let mut flow = Flow {
         mac: eth.source,
         finished: if s.has(FIN) { CLIENT_FINISHED } else { 0 },

@@ -5,7 +5,6 @@ pub(super) mod handoff;
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    address::Address,
     flow::{FlowKey, PEER, PEER_FINISHED},
     packet::Segment,
     peer::{Peer, Seal},
@@ -39,7 +38,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     plan.source = from;
     let number = maps::peer_number(from).ok_or(Verdict::TunnelStranger)?;
     let peer = maps::peer(number).ok_or(Verdict::TunnelStranger)?;
-    if peer.tunnel != from {
+    if peer.tunnel.raw() != from {
         return Err(Verdict::TunnelStranger);
     }
     let geneve = &frame.outer.geneve;
@@ -61,7 +60,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     if s.source == setting!(service_address) && s.source_port == setting!(service_port) {
         return returned(number, plan);
     }
-    if s.destination != peer.service || s.destination_port != peer.service_port {
+    if s.destination != peer.service.raw() || s.destination_port != peer.service_port.raw() {
         return Err(Verdict::TunnelWrongService);
     }
     if is_martian(s.source) || is_of_this_node(s.source) {
@@ -100,7 +99,7 @@ fn seal_of(peer: &Peer, epoch: u32) -> Option<&Seal> {
 #[inline(always)]
 fn returned(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
     let s = &plan.segment;
-    let key = FlowKey { address: Address::v4(s.destination), port: s.destination_port, reserved: 0 };
+    let key = FlowKey::v4(s.destination, s.destination_port);
     let (flow, live) = maps::flow(&key).ok_or(Verdict::ReturnWithoutFlow)?;
     // SAFETY: a live map value; words read one by one.
     if unsafe { (*flow).target != PEER || (*flow).detail != number } {

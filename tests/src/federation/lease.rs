@@ -3,15 +3,19 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    thread,
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 const DIRECTORY: &str = "/run/dfaas-federations";
 pub(super) const START: &str = "fed";
+const TRIES: u32 = 20;
 
 pub(super) struct Lease {
     prefix: String,
@@ -27,7 +31,14 @@ impl Lease {
         let n = NUMBER.fetch_add(1, Relaxed);
         let prefix = format!("{START}{}{}", std::process::id(), if n == 0 { String::new() } else { format!("x{n}") });
         fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
-        Self::lock(&prefix)?.with_context(|| format!("{prefix} is in use"))
+        // Who looks for leftovers at this moment may hold it shortly.
+        for _ in 0..TRIES {
+            if let Some(lease) = Self::lock(&prefix)?.filter(Self::is_in_place) {
+                return Ok(lease);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        bail!("{prefix} is in use")
     }
 
     /// The lease of a federation whose process is gone; `None` while it lives.
@@ -40,6 +51,13 @@ impl Lease {
         let kept = text.lines().any(|line| line == "kept");
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok();
         Ok(lock.map(|file| Self { prefix: prefix.to_owned(), file, path, kept }))
+    }
+
+    /// False if the file was removed between opening and locking: nobody else would see the lock then.
+    fn is_in_place(&self) -> bool {
+        let inode = |metadata: std::io::Result<fs::Metadata>| metadata.ok().map(|metadata| metadata.ino());
+        let own = inode(self.file.metadata());
+        own.is_some() && own == inode(fs::metadata(&self.path))
     }
 
     /// Prefixes of all leases, held or not.
@@ -94,7 +112,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.kept && self.is_in_place() {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::SETTLING_SECONDS;
 use crate::client::{Second, Tally};
 
 /// How far a node's number of calls may be from what is expected of it.
@@ -45,14 +44,21 @@ impl Split {
     }
 }
 
-/// Compares a load with what was agreed. `served` tells how many calls of a second a node has answered with 200.
-pub fn judge(tally: &Tally, split: &Split, names: &[String], served: impl Fn(&Second, usize) -> u64) -> Expected {
-    let total = tally.total_from(SETTLING_SECONDS);
-    let seconds = tally.seconds.len().saturating_sub(SETTLING_SECONDS);
+/// Compares a load with what was agreed, but for its first seconds. `served` tells how many calls of a second a node has
+/// answered with 200.
+pub fn judge(
+    tally: &Tally,
+    settling_seconds: usize,
+    split: &Split,
+    names: &[String],
+    served: impl Fn(&Second, usize) -> u64,
+) -> Expected {
+    let total = tally.total_from(settling_seconds);
+    let seconds = tally.seconds.len().saturating_sub(settling_seconds);
     let calls: Vec<f64> = split.shares().iter().map(|share| share * seconds as f64).collect();
     let mut deviations = Vec::new();
     if seconds == 0 {
-        deviations.push(format!("the load ended within its first {SETTLING_SECONDS} seconds, nothing can be judged"));
+        deviations.push(format!("the load ended within its first {settling_seconds} seconds, nothing can be judged"));
     }
     let wanted = (split.rate * seconds as f64).round() as u64;
     if total.calls() != wanted {
@@ -71,7 +77,7 @@ pub fn judge(tally: &Tally, split: &Split, names: &[String], served: impl Fn(&Se
             deviations.push(format!("{name} served {found} calls, expected {low:.0} to {high:.0}"));
         }
     }
-    Expected { first_second: SETTLING_SECONDS, calls, deviations }
+    Expected { first_second: settling_seconds, calls, deviations }
 }
 
 #[cfg(test)]
@@ -106,7 +112,7 @@ mod tests {
     fn judged(tally: &Tally) -> Expected {
         let split = Split { entry: 0, rate: 50.0, limit: 10.0, grants: vec![0.0, 20.0, 30.0] };
         let names = ["n1", "n2", "n3"].map(str::to_owned);
-        judge(tally, &split, &names, |second, i| second.served_by(&id(i)))
+        judge(tally, 2, &split, &names, |second, i| second.served_by(&id(i)))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use dfaas_agent::status::Status;
 
-use super::{Report, SETTLING_SECONDS, Scenario, Source, Split, Step, judge};
+use super::{Report, Scenario, Source, Split, Step, judge};
 use crate::{
     client::{Call, Connections, Load, Running, Tally},
     federation::Federation,
@@ -25,11 +25,26 @@ pub struct Moment<'a> {
     pub tally: &'a Tally,
 }
 
-/// Runs it to its end or until `tick` returns false. `seconds` is used instead of the length of every step.
+/// How a scenario is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Length of every step, instead of its own.
+    pub seconds: Option<u64>,
+    /// At the start, in which the nodes still learn of the load: they are not judged.
+    pub settling_seconds: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { seconds: None, settling_seconds: 2 }
+    }
+}
+
+/// Runs it to its end or until `tick` returns false.
 pub fn run(
     federation: &Federation,
     scenario: &'static Scenario,
-    seconds: Option<u64>,
+    pace: Pace,
     tick: &mut dyn FnMut(&Moment<'_>) -> Result<bool>,
 ) -> Result<Report> {
     let (nodes, needed) = (federation.nodes.len(), scenario.nodes());
@@ -37,7 +52,7 @@ pub fn run(
     let mut report = Report::new(federation, scenario);
     let mut agreed = Agreed::default();
     for step in scenario.steps {
-        let seconds = Duration::from_secs(seconds.unwrap_or(step.seconds));
+        let seconds = Duration::from_secs(pace.seconds.unwrap_or(step.seconds));
         let loads = start(federation, step, seconds)?;
         let started = Instant::now();
         let mut go_on = true;
@@ -45,7 +60,7 @@ pub fn run(
             wait_until(started + Duration::from_secs(n), &loads);
             let statuses = federation.statuses()?;
             if let Some(source) = scenario.judged()
-                && (SETTLING_SECONDS as u64..seconds.as_secs()).contains(&n)
+                && (pace.settling_seconds as u64..seconds.as_secs()).contains(&n)
             {
                 agreed.add(federation, source, &statuses)?;
             }
@@ -71,7 +86,8 @@ pub fn run(
         let split = agreed.split(source)?;
         let tally = report.tally();
         let ids: Vec<_> = federation.nodes.iter().map(|node| &node.id).collect();
-        let expected = judge(&tally, &split, report.names(), |second, i| second.served_by(ids[i]));
+        let expected =
+            judge(&tally, pace.settling_seconds, &split, report.names(), |second, i| second.served_by(ids[i]));
         report.judged = Some((split, expected));
     }
     Ok(report)

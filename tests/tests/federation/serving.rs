@@ -8,7 +8,7 @@ use std::{
 use dfaas_agent::kernel::mode::Mode;
 use dfaas_tests::{
     client::Call,
-    scenario::{self, Scenario},
+    scenario::{self, Pace, Scenario},
 };
 
 use crate::Bed;
@@ -23,6 +23,20 @@ fn output(program: &str, input: &[u8]) -> String {
 fn files_named(directory: &str, start: &str) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(start)).collect()
+}
+
+/// Runs `cloudnet`. On a busy machine agents may be late for seconds, and the shares off: it is then tried again.
+fn assert_shared_as_agreed(bed: &Bed) {
+    let cloudnet = Scenario::find("cloudnet").unwrap();
+    let pace = Pace { seconds: Some(12), ..Pace::default() };
+    for attempt in 1..=3 {
+        let report = scenario::run(bed, cloudnet, pace, &mut |_| Ok(true)).unwrap();
+        if report.is_ok() {
+            return;
+        }
+        eprintln!("attempt {attempt}: {:#?}\n{}\n{}", report.deviations(), report.table(), report.json()["expected"]);
+    }
+    panic!("never shared as agreed: {}", serde_json::to_string(&bed.statuses().unwrap()).unwrap());
 }
 
 #[test]
@@ -40,9 +54,7 @@ fn three_nodes_answer_and_share_a_load_as_they_agreed() {
         let (answer, server) = bed.served(&Call::post(bed.url(i, "/function/shasum"), body.clone()));
         assert_eq!((answer.text(), &server), (hash.clone(), &bed.nodes[i].name));
     }
-    let cloudnet = Scenario::find("cloudnet").unwrap();
-    let report = scenario::run(&bed, cloudnet, Some(12), &mut |_| Ok(true)).unwrap();
-    assert!(report.is_ok(), "{:#?}\n{}\n{}", report.deviations(), report.table(), report.tally().troubles());
+    assert_shared_as_agreed(&bed);
     let prefix = format!("{}-", bed.prefix());
     assert_eq!(files_named("/run/netns", &prefix).len(), 5, "three nodes, a client and a switch");
     bed.stop();

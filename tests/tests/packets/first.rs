@@ -4,13 +4,13 @@ use std::net::SocketAddrV4;
 
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
-    flow::{CLIENT_FINISHED, Flow, LOCAL, PEER},
+    flow::{CLIENT_FINISHED, Flow, LOCAL, PEER, TO_PROXY},
     limit::{CLOSED, Limit},
     maps::MAX_FORWARDED,
     peer::{DEAD, DRAINING},
-    route::{Route, SLOT_LOCAL, WEIGHTED},
+    route::{Route, SLOT_LOCAL, SLOT_PROXY, WEIGHTED},
     tunnel::FIRST,
-    verdict::Verdict::{FirstToLocal, FirstToPeer, FlowTableFull},
+    verdict::Verdict::{FirstRepeated, FirstToLocal, FirstToPeer, FirstToProxy, FlowTableFull},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame};
 
@@ -57,7 +57,35 @@ fn to(row: Row, number: u32, first: &Frame, connection: Connection) -> Row {
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
-    [shapes(now), limits(now), peers(now), listeners(now)].into_iter().flatten().collect()
+    [shapes(now), limits(now), peers(now), listeners(now), steered_by_haproxy(now)].into_iter().flatten().collect()
+}
+
+/// What is for peers without a kernel path.
+fn steered_by_haproxy(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let first = c.first(CALL);
+    let call = |name: &str| row(name, c.first(CALL));
+    let given = |row: Row| {
+        let counts = FunctionCounters { local: 0, to_proxy: 1, ..LOCAL_ONE };
+        row.passes(FirstToProxy)
+            .hint(PROXY_FIRST)
+            .counts(counts)
+            .leaves(Where::Decided, c, c.flow(LOCAL, TO_PROXY))
+            .touched()
+    };
+    vec![
+        given(call("to HAProxy, which steers").route(by_slots(&[(SLOT_PROXY, 1)]))),
+        given(call("to HAProxy, whose listener for placed calls is gone").route(by_slots(&[(SLOT_PROXY, 1)])))
+            .given(Bench::stop_placed),
+        local(call("the local limit comes before HAProxy").route(Route { slots: [SLOT_PROXY; 256], ..route() }), c),
+        call("again, for HAProxy to steer")
+            .given(move |b| b.tables.set_decided(&c.key(), &c.flow(LOCAL, TO_PROXY)).unwrap())
+            .passes(FirstRepeated)
+            .hint(PROXY_FIRST)
+            .touched(),
+        to(call("HAProxy does not listen, a peer takes it").route(by_slots(&[(SLOT_PROXY, 1), (2, 1)])), B, &first, c)
+            .without_service_listener(),
+    ]
 }
 
 fn shapes(now: Now) -> Vec<Row> {
@@ -132,7 +160,7 @@ fn full_table(now: Now) -> Row {
             let flow = c.flow(PEER, B);
             for i in 0..MAX_FORWARDED as u32 {
                 let mut key = c.key();
-                key.address.0[0] = i + 1;
+                key.address.0[..4].copy_from_slice(&(i + 1).to_ne_bytes());
                 b.tables.set_forwarded(&key, &flow).unwrap();
             }
         })

@@ -88,6 +88,7 @@ fn refused(now: Now) -> Vec<Row> {
         // Frames grow at the head, where the driver leaves little room: the longest answer must fit the shortest call.
         case("the greatest answer to the shortest call", c.first("GET /function/echo "))
             .given(|b| b.tables.set_answer(ANSWER_BUSY, &Answer::new(&[b'a'; MAX_ANSWER]).unwrap()).unwrap())
+            .takes_all_room()
             .sends(FirstRefused, answer(&c.first("GET /function/echo "), c, &"a".repeat(MAX_ANSWER))),
     ]
 }
@@ -99,7 +100,7 @@ fn unavailable(now: Now) -> Vec<Row> {
         let answer = answer(&first, c, UNAVAILABLE);
         let flow = Flow { function, ..c.flow(REFUSED, ANSWER_UNAVAILABLE) };
         row(name, first)
-            .without_proxy_listener()
+            .without_service_listener()
             .without_placed_listener()
             .sends(FirstUnavailable, answer)
             .leaves(Where::Decided, c, flow)

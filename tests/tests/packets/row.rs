@@ -64,6 +64,8 @@ pub(crate) struct Row {
     /// The time of the entry moves on.
     pub(crate) touched: bool,
     pub(crate) event: Option<(u32, std::net::Ipv4Addr)>,
+    /// No headroom is left for poison.
+    pub(crate) takes_all_room: bool,
 }
 
 pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
@@ -81,6 +83,7 @@ pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
         flows: None,
         touched: false,
         event: None,
+        takes_all_room: false,
     }
 }
 
@@ -130,8 +133,8 @@ impl Row {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
     }
 
-    pub(crate) fn without_proxy_listener(self) -> Self {
-        self.given(Bench::stop_proxy)
+    pub(crate) fn without_service_listener(self) -> Self {
+        self.given(Bench::stop_service)
     }
 
     pub(crate) fn without_placed_listener(self) -> Self {
@@ -241,8 +244,9 @@ impl Row {
         self
     }
 
-    pub(crate) fn no_event(mut self) -> Self {
-        self.event = None;
+    /// The frame grows by so much that the headroom cannot be poisoned: run with zeroes only.
+    pub(crate) fn takes_all_room(mut self) -> Self {
+        self.takes_all_room = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use dfaas_agent::kernel::tables::Tables;
 use dfaas_common::{
-    address::{Address, raw_v4},
+    address::raw_v4,
     cookie::{self, Secret},
     flow::{Flow, FlowKey},
     http::Name,
@@ -132,7 +132,7 @@ impl Connection {
     }
 
     pub(crate) fn key(&self) -> FlowKey {
-        FlowKey { address: Address::v4(raw_v4(*self.from.ip())), port: self.from.port().to_be(), reserved: 0 }
+        FlowKey::v4(raw_v4(*self.from.ip()), self.from.port().to_be())
     }
 
     /// As XDP records it.
@@ -168,6 +168,7 @@ pub(crate) fn segment(from: SocketAddrV4) -> Segment {
 /// A table of the function: local without limit, no peers.
 pub(crate) fn route() -> Route {
     Route {
+        name: [0; 64],
         function: ECHO_NUMBER,
         version: 1,
         shape: LOCAL_FIRST,

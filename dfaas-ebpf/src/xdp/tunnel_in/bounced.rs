@@ -1,7 +1,6 @@
 //! A connection that a peer has sent back: the next target takes it.
 
 use dfaas_common::{
-    address::Address,
     flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
     packet::Segment,
     route::NO_FUNCTION,
@@ -21,7 +20,7 @@ const MAX_BOUNCES: u8 = 3;
 
 #[inline(always)]
 fn key(s: &Segment) -> FlowKey {
-    FlowKey { address: Address::v4(s.source), port: s.source_port, reserved: 0 }
+    FlowKey::v4(s.source, s.source_port)
 }
 
 /// Is it ours, and with this peer?
