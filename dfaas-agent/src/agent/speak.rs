@@ -4,11 +4,13 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use super::Agent;
 use crate::{
+    decision::FunctionTable,
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
     p2p::{
@@ -122,8 +124,12 @@ impl Agent {
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
         let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
         let expected = self.is_expected(peer);
-        let state = |(name, table): (&FunctionName, &crate::decision::FunctionTable)| {
-            let limit = table.limits_in.get(peer).copied().filter(|_| expected).unwrap_or(0.0);
+        let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
+        let state = |(name, table): (&FunctionName, &FunctionTable)| {
+            let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
+            // A new grant waits for HAProxy, which would refuse what comes before it knows.
+            let obeyed = obeyed.functions.get(name).filter(|_| expected).map_or(0.0, granted);
+            let limit = granted(table).min(obeyed);
             let rate = self.rates.rate(name).outcomes.offered;
             (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
         };
