@@ -21,6 +21,8 @@ use crate::{
 
 const FIRST: u32 = Kind::First as u32;
 const FOREIGN: u32 = Kind::Foreign as u32;
+/// More than a client sends before its first packet has been acknowledged.
+const EARLY_BYTES: u32 = 1 << 20;
 
 /// What to do, as a number of [`Act`].
 #[inline(never)]
@@ -69,9 +71,18 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     let mut kind = FOREIGN;
     if let Some((flow, live)) = flow {
         // SAFETY: a live map value; words read one by one.
-        let newer = unsafe { (*flow).newer_isn == s.client_isn() && (*flow).client_isn != s.client_isn() };
-        if newer {
-            kind = check_cookie(s);
+        let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
+        // A newer connection of the same client port, whose first data packet has not come yet.
+        if newer_isn != isn {
+            if s.client_isn() == newer_isn {
+                kind = check_cookie(s);
+            } else if s.our_isn() != our_isn
+                && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
+                && !s.has(RST)
+                && check_cookie(s) != FOREIGN
+            {
+                return Err(Verdict::EarlyLater);
+            }
         }
         if kind != FIRST {
             if known::may_go_elsewhere(s, flow) {
