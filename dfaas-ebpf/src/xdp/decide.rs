@@ -5,7 +5,7 @@ use dfaas_common::{
     cookie::{self, Kind},
     flow::FlowKey,
     packet::{
-        ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp,
+        ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, OPTIONS_AT, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp,
         is_vlan_tagged,
     },
     tunnel,
@@ -14,12 +14,13 @@ use dfaas_common::{
 
 use super::{Act, Plan, known};
 use crate::{
-    maps,
+    maps, options,
     packet::{Packet, Xdp},
     setting, socket,
 };
 
 const FIRST: u32 = Kind::First as u32;
+const LATER: u32 = Kind::Later as u32;
 const FOREIGN: u32 = Kind::Foreign as u32;
 /// More than a client sends before its first packet has been acknowledged.
 const EARLY_BYTES: u32 = 1 << 20;
@@ -92,6 +93,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         }
     } else if !s.has(RST) {
         kind = check_cookie(s);
+        if kind == FIRST && s.payload_len > 0 && !is_stamped(&x, s) {
+            kind = LATER;
+        }
     }
     match kind {
         FIRST => {}
@@ -121,6 +125,16 @@ fn is_tunnel(x: &Xdp) -> bool {
 pub(super) fn epoch() -> u32 {
     // SAFETY: no arguments.
     cookie::epoch(unsafe { h::bpf_ktime_get_tai_ns() })
+}
+
+/// Does it echo the timestamp of its SYN-ACK? Without timestamps the cookie must do.
+#[inline(never)]
+fn is_stamped(x: &Xdp, s: &Segment) -> bool {
+    let Some(control) = maps::control() else { return true };
+    let Some(o) = options::read(x, OPTIONS_AT as u32, s.options_len()) else { return true };
+    let cookie = s.our_isn();
+    let key = control.secret.key(cookie::epoch_of(cookie, epoch()));
+    !o.has_timestamp || o.timestamp_echo == cookie::stamp(key, s.client_isn(), cookie)
 }
 
 /// [`Kind`] of the segment, as a number.
