@@ -161,10 +161,12 @@ fn a_crowd_of_short_connections_does_not_evict_a_long_one() {
             scope.spawn(move || crowd(bed, source, done, WANTED, deadline))
         });
         let crowd: Vec<_> = crowd.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let held = bed.tables(0).unwrap().forwarded().count();
         stop.store(true, Relaxed);
         // First the long one: the others may have failed only because of it.
         long_call.join().unwrap().unwrap();
         crowd.into_iter().for_each(Result::unwrap);
+        assert_eq!(held, 1, "the long one was not forwarded by the kernel\n{}", bed.verdicts());
     });
     let done = done.load(Relaxed);
     eprintln!("{done} connections of {WANTED} beside the long one, {} decisions known", decided(&bed));
@@ -179,10 +181,10 @@ fn trickle(bed: &Bed, stop: &AtomicBool) -> Result<()> {
         let mut stream = TcpStream::connect_timeout(&bed.service(), HANG)?;
         stream.set_read_timeout(Some(HANG))?;
         let path = Bed::path("far");
-        write!(
-            stream,
-            "POST {path} HTTP/1.1\r\nHost: n1\r\nConnection: close\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
-        )?;
+        // In one piece, so that the kernel can read it.
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: n1\r\nConnection: close\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
         let mut sent = 0;
         while !stop.load(Relaxed) && sent < BODY_BYTES {
             if let Err(error) = stream.write_all(b"t") {

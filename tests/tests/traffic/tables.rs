@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use dfaas_agent::kernel::mode::XdpPlace;
+use dfaas_agent::{kernel::mode::XdpPlace, status::Status};
 use dfaas_common::{
     http::Name,
     route::{Route, fill_slots},
@@ -14,7 +14,7 @@ use crate::bed::{Bed, HANG, PLENTY};
 
 const REPLACEMENTS: u32 = 200;
 const INTERVAL: Duration = Duration::from_millis(50);
-const RATE: f64 = 60.0;
+const RATE: f64 = 30.0;
 
 /// `shared` is run by n2 and n3 for n1.
 fn bed() -> Result<Bed> {
@@ -39,11 +39,16 @@ fn replaced_under_load(bed: &Bed, mut replace: impl FnMut(u32) -> Result<()>) ->
     for n in 0..REPLACEMENTS {
         replace(n)?;
         thread::sleep(INTERVAL);
+        // At once, while the nodes still know why.
+        for load in &loads {
+            let tally = load.tally();
+            ensure!(tally.total().unsuccessful() == 0, "after {n}: {}\n{}", tally.troubles(), known(bed)?);
+        }
     }
     for load in loads {
         let tally = load.stop()?;
         let total = tally.total();
-        ensure!(total.calls() > 300, "only {} calls", total.calls());
+        ensure!(total.calls() > 150, "only {} calls", total.calls());
         let bad = total.unsuccessful();
         ensure!(bad == 0, "{bad} of {} calls failed: {}\n{}", total.calls(), tally.troubles(), bed.verdicts());
     }
@@ -54,6 +59,16 @@ fn replaced_under_load(bed: &Bed, mut replace: impl FnMut(u32) -> Result<()>) ->
     let after = versions()?;
     ensure!(after > before, "tables of version {before:?} were not replaced");
     Ok(())
+}
+
+/// What the nodes know of `shared` and of each other.
+fn known(bed: &Bed) -> Result<String> {
+    let line = |(name, status): (&str, Status)| {
+        let function = status.functions.iter().find(|(name, _)| name.as_str() == "shared");
+        let peers: Vec<_> = status.peers.iter().map(|peer| (&peer.state, peer.age_ms, peer.number)).collect();
+        format!("{name}: {function:?}, peers {peers:?}")
+    };
+    Ok(bed.federation.statuses()?.into_iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// By hand, faster than any agent would.
