@@ -6,6 +6,8 @@ pub const NO_WINDOW_SCALE: u8 = 15;
 /// More options than fit in 40 bytes do not exist; single-byte paddings may exceed it and are then ignored.
 pub const MAX_STEPS: u32 = 20;
 
+use crate::packet::Be32;
+
 pub type Buffer = [u8; 64];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,36 @@ pub fn step(buffer: &Buffer, i: u32, len: u32, options: &mut Options) -> Option<
     Some(i + u32::from(option_len))
 }
 
+/// Reads the options of a SYN laid out as Linux does it (segment size, SACK, timestamp, window scale), without the walk;
+/// false if they are laid out otherwise.
+#[inline(always)]
+pub fn usual_of_syn(words: &[Be32; 5], options: &mut Options) -> bool {
+    let [mss, sack_timestamp, timestamp, echo, scale] = words.map(Be32::get);
+    if mss >> 16 != 0x0204 || sack_timestamp != 0x0402_080a || scale >> 8 != 0x01_0303 {
+        return false;
+    }
+    options.timestamp = timestamp;
+    options.timestamp_echo = echo;
+    options.mss = mss as u16;
+    options.window_scale = (scale as u8).min(14);
+    options.sack = true;
+    options.has_timestamp = true;
+    true
+}
+
+/// The same for any other segment as everybody lays it out (RFC 7323, appendix A): the timestamp alone.
+#[inline(always)]
+pub fn usual_of_data(words: &[Be32; 3], options: &mut Options) -> bool {
+    let [kind, timestamp, echo] = words.map(Be32::get);
+    if kind != 0x0101_080a {
+        return false;
+    }
+    options.timestamp = timestamp;
+    options.timestamp_echo = echo;
+    options.has_timestamp = true;
+    true
+}
+
 /// The plain loop (user space; in the kernel `bpf_loop` drives [`step`], because the verifier unrolls loops).
 pub fn parse(buffer: &Buffer, len: u32) -> Options {
     let mut options = Options::NONE;
@@ -130,7 +162,45 @@ mod tests {
         assert_eq!(parse_bytes(&[3, 3, 200, 0]).window_scale, 14);
     }
 
+    fn words<const N: usize>(bytes: &[u8]) -> [Be32; N] {
+        std::array::from_fn(|i| Be32::new(u32::from_be_bytes(bytes[4 * i..4 * i + 4].try_into().unwrap())))
+    }
+
+    fn usual_syn(bytes: &[u8]) -> Option<Options> {
+        let mut options = Options::NONE;
+        usual_of_syn(&words(bytes), &mut options).then_some(options)
+    }
+
+    fn usual_data(bytes: &[u8]) -> Option<Options> {
+        let mut options = Options::NONE;
+        usual_of_data(&words(bytes), &mut options).then_some(options)
+    }
+
+    #[test]
+    fn any_other_layout_is_left_to_the_walk() {
+        let data = [1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 8];
+        assert!(usual_syn(&LINUX_SYN).is_some() && usual_data(&data).is_some());
+        for at in [0, 1, 4, 5, 6, 7, 16, 17, 18] {
+            let mut bytes = LINUX_SYN;
+            bytes[at] ^= 0x40;
+            assert_eq!(usual_syn(&bytes), None, "byte {at}");
+        }
+        for at in 0..4 {
+            let mut bytes = data;
+            bytes[at] ^= 0x40;
+            assert_eq!(usual_data(&bytes), None, "byte {at}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_usual_layouts_mean_what_the_walk_reads(mss: [u8; 2], timestamp: [u8; 8], scale: u8) {
+            let syn = [&[2, 4][..], &mss, &[4, 2, 8, 10], &timestamp, &[1, 3, 3, scale]].concat();
+            prop_assert_eq!(usual_syn(&syn), Some(parse_bytes(&syn)));
+            let data = [&[1, 1, 8, 10][..], &timestamp].concat();
+            prop_assert_eq!(usual_data(&data), Some(parse_bytes(&data)));
+        }
+
         #[test]
         fn any_bytes_give_options_in_range(bytes in prop::collection::vec(any::<u8>(), 0..=40)) {
             prop_assert!(parse_bytes(&bytes).window_scale <= NO_WINDOW_SCALE);

@@ -51,13 +51,27 @@ pub struct Bytes(Buffer);
 /// The options of the TCP header whose options start at `at`.
 #[inline(always)]
 pub(crate) fn read<P: Packet>(packet: &P, at: u32, len: u32) -> Option<Options> {
-    let mut bytes = Bytes([0; 64]);
-    if len > 40 {
-        return None;
-    }
-    if len > 0 {
-        packet.load(at, &mut bytes.0, len)?;
-    }
     let mut options = Options::NONE;
-    (tcp_options(&bytes, len, &mut options) == 0).then_some(options)
+    (read_into(packet, at, len, &mut options) == 0).then_some(options)
+}
+
+#[inline(never)]
+fn read_into<P: Packet>(packet: &P, at: u32, len: u32, options: &mut Options) -> i32 {
+    if len > 40 {
+        return -1;
+    }
+    // Nearly all segments need no walk.
+    let is_usual = match len {
+        12 => packet.get(at as usize).is_some_and(|words| options::usual_of_data(words, options)),
+        20 => packet.get(at as usize).is_some_and(|words| options::usual_of_syn(words, options)),
+        _ => false,
+    };
+    if is_usual || len == 0 {
+        return 0;
+    }
+    let mut bytes = Bytes([0; 64]);
+    if packet.load(at, &mut bytes.0, len).is_none() {
+        return -1;
+    }
+    tcp_options(&bytes, len, options)
 }
