@@ -12,9 +12,10 @@ use dfaas_common::{
 };
 
 use crate::{
+    kernel::mode::Mode,
     name::{FunctionName, Host, NodeId},
     p2p::{
-        direct::{Mode, NodeState, TunnelKey},
+        direct::{NodeState, TunnelKey},
         message::RecalcInfo,
     },
     strategy::{PeerFunction, PeerView},
@@ -94,6 +95,11 @@ impl Peer {
             Some(_) => Standing::Silent,
             None => Standing::Known,
         }
+    }
+
+    /// It has said that its data plane ends with its agent.
+    fn leaves(&self) -> bool {
+        self.state.as_ref().is_some_and(|(state, _)| state.leaving)
     }
 
     pub fn age(&self, now: Instant) -> Duration {
@@ -220,10 +226,32 @@ impl Peers {
         peer.heard = Some(now);
     }
 
-    /// What the strategy may use: peers that are up.
-    pub fn views(&self, now: Instant) -> BTreeMap<NodeId, PeerView> {
-        let up = self.nodes.iter().filter(|(_, peer)| peer.standing(now, self.timeout) == Standing::Up);
-        up.map(|(id, peer)| (id.clone(), peer.view())).collect()
+    /// Peers that can take hand-offs, as far as they speak for themselves: the tunnel ends where the authenticated connection
+    /// comes from, and the service address is not where another peer's tunnel ends.
+    pub fn handoffs(&self) -> Vec<(NodeId, Handoff)> {
+        let ends_at_home = |peer: &Peer| {
+            let handoff = peer.handoff()?;
+            peer.remotes.contains(&IpAddr::V4(handoff.tunnel)).then_some(handoff)
+        };
+        let offers: Vec<_> = self.nodes.iter().filter_map(|(id, peer)| Some((id, ends_at_home(peer)?))).collect();
+        let is_anothers = |id: &NodeId, address: Ipv4Addr| offers.iter().any(|(o, h)| *o != id && h.tunnel == address);
+        let own = |(id, h): &&(&NodeId, Handoff)| !is_anothers(id, h.tunnel) && !is_anothers(id, *h.service.ip());
+        offers.iter().filter(own).map(|(id, handoff)| ((*id).clone(), *handoff)).collect()
+    }
+
+    /// What the strategy may use: peers that are up. Those that have been silent for less than `grant_lifetime` accept
+    /// nothing, but are granted what they need: their data planes go on without their agents.
+    pub fn views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
+        let view = |peer: &Peer| match peer.standing(now, self.timeout) {
+            Standing::Up => Some(peer.view()),
+            Standing::Draining | Standing::Silent if !peer.leaves() && peer.age(now) <= grant_lifetime => {
+                let mut view = peer.view();
+                view.functions.values_mut().for_each(|function| function.limit_out = 0.0);
+                Some(view)
+            }
+            Standing::Draining | Standing::Silent | Standing::Known => None,
+        };
+        self.nodes.iter().filter_map(|(id, peer)| Some((id.clone(), view(peer)?))).collect()
     }
 
     /// Forgets those that have been gone for long; returns them.
@@ -264,21 +292,53 @@ mod tests {
         (Peers::new(node(0), Duration::from_secs(3)), Instant::now())
     }
 
+    const LIFETIME: Duration = Duration::from_secs(30);
+
     #[test]
     fn a_silent_or_leaving_peer_is_used_no_more() {
         let (mut peers, now) = peers();
         peers.state(node(1), state(false), now);
         peers.state(node(2), state(true), now);
-        assert_eq!(peers.views(now).keys().collect::<Vec<_>>(), [&node(1)]);
-        assert!(peers.views(now + Duration::from_secs(4)).is_empty());
-        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(4)), Standing::Silent);
+        assert_eq!(peers.views(now, LIFETIME).keys().collect::<Vec<_>>(), [&node(1)]);
+        let later = now + Duration::from_secs(4);
+        assert_eq!(peers.views(later, LIFETIME)[&node(1)].functions[&function("f")].limit_out, 0.0);
+        assert_eq!(peers.standing(&node(1), later), Standing::Silent);
+    }
+
+    #[test]
+    fn what_a_silent_or_draining_peer_needs_is_remembered_for_the_life_of_a_grant() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        peers.state(node(2), NodeState { draining: true, ..state(false) }, now);
+        for after_s in [4, 30] {
+            let views = peers.views(now + Duration::from_secs(after_s), LIFETIME);
+            assert_eq!(views.len(), 2);
+            assert!(views.values().all(|view| view.functions[&function("f")].excess == 10.0));
+        }
+        assert!(peers.views(now + Duration::from_secs(31), LIFETIME).is_empty());
     }
 
     #[test]
     fn what_a_peer_offers_above_its_limit_is_its_excess() {
         let (mut peers, now) = peers();
         peers.state(node(1), state(false), now);
-        assert_eq!(peers.views(now)[&node(1)].functions[&function("f")], PeerFunction { limit_out: 5.0, excess: 10.0 });
+        assert_eq!(
+            peers.views(now, LIFETIME)[&node(1)].functions[&function("f")],
+            PeerFunction { limit_out: 5.0, excess: 10.0 }
+        );
+    }
+
+    #[test]
+    fn a_peer_speaks_for_its_own_address_only() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        assert!(peers.handoffs().is_empty(), "not connected from there");
+        peers.connected(node(1), "10.0.0.2".parse().unwrap());
+        assert_eq!(peers.handoffs().len(), 1);
+        let thief = NodeState { tunnel: Some("10.0.0.3".parse().unwrap()), ..state(false) };
+        peers.connected(node(2), "10.0.0.3".parse().unwrap());
+        peers.state(node(2), thief, now);
+        assert_eq!(peers.handoffs().into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [node(1)]);
     }
 
     #[test]
@@ -304,7 +364,7 @@ mod tests {
         assert_eq!(peers.standing(&node(1), now), Standing::Known);
         let limits = [(function("f"), 4.0)].into();
         peers.broadcast(node(1), RecalcInfo { proxy, limits: [(node(0), limits)].into() }, now);
-        assert_eq!(peers.views(now)[&node(1)].functions[&function("f")].limit_out, 4.0);
+        assert_eq!(peers.views(now, LIFETIME)[&node(1)].functions[&function("f")].limit_out, 4.0);
         assert_eq!(peers.standing(&node(1), now + Duration::from_secs(76)), Standing::Silent);
     }
 

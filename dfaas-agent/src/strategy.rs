@@ -17,7 +17,7 @@ use crate::{
 pub struct Snapshot {
     /// Functions deployed here.
     pub functions: BTreeMap<FunctionName, LocalFunction>,
-    /// Peers that may be used.
+    /// Peers that may be used, or may use this node.
     pub peers: BTreeMap<NodeId, PeerView>,
 }
 

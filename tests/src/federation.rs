@@ -85,7 +85,7 @@ impl Federation {
 
     fn add_node(&mut self, i: usize) -> Result<()> {
         let host = &self.network.hosts[i];
-        let node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
+        let mut node = Node::new(i, host.address, self.lease.prefix(), &self.directory)?;
         let bootstrap = self.nodes.first().map(|first| format!("/ip4/{}/tcp/31600/p2p/{}", first.address, first.id));
         node.write_settings(&self.options, i, bootstrap)?;
         if self.options.functions == Functions::Lasting {

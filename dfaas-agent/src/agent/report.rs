@@ -124,7 +124,7 @@ impl Agent {
             direct: peer.direct,
             state: peer.standing(now, self.config.overlay.peer_timeout).name().into(),
             age_ms: peer.age(now).as_millis() as u64,
-            mode: peer.state.as_ref().map(|(s, _)| format!("{:?}", s.mode).to_lowercase()).unwrap_or_default(),
+            mode: peer.state.as_ref().map(|(s, _)| s.mode.to_string()).unwrap_or_default(),
             tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
             number: self.kernel.handoff().and_then(|active| active.sync.peer_number(node)),
         };

@@ -4,11 +4,13 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use super::Agent;
+use super::{Agent, platform_task::Deployed};
 use crate::{
+    decision::FunctionTable,
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
     p2p::{
@@ -58,7 +60,9 @@ impl Agent {
 
     pub(super) fn say_goodbye(&mut self) {
         for peer in self.direct_peers() {
-            let state = NodeState { leaving: true, ..self.state_for(&peer) };
+            // Unless the data plane ends as well, it goes on to forward: what was granted to it must hold.
+            let leaving = self.config.detach_on_exit;
+            let state = NodeState { leaving, draining: true, ..self.state_for(&peer) };
             if let Err(e) = self.overlay.send_state(&peer, &state) {
                 tracing::debug!(%peer, "cannot say good-bye: {e}");
             }
@@ -103,11 +107,7 @@ impl Agent {
             version: direct::VERSION,
             sequence: self.spoken.sequence,
             started_ms: self.spoken.started_ms,
-            mode: match self.kernel.mode {
-                Mode::Handoff => direct::Mode::Handoff,
-                Mode::Observe => direct::Mode::Observe,
-                Mode::Off => direct::Mode::Off,
-            },
+            mode: self.kernel.mode,
             service: handoff.then_some(SocketAddr::V4(self.config.node.service)),
             tunnel: handoff.then_some(IpAddr::V4(self.config.kernel.tunnel)),
             proxy: Some(self.own_proxy()),
@@ -120,14 +120,20 @@ impl Agent {
 
     /// Functions deployed here, with what the peer may send.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
-        let deployed = self.decision.functions.iter().filter(|(_, table)| table.deployed);
         let expected = self.is_expected(peer);
-        let state = |(name, table): (&FunctionName, &crate::decision::FunctionTable)| {
-            let limit = table.limits_in.get(peer).copied().filter(|_| expected).unwrap_or(0.0);
+        let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
+        let granted =
+            |table: Option<&FunctionTable>| table.and_then(|table| table.limits_in.get(peer)).copied().unwrap_or(0.0);
+        let state = |(name, deployed): (&FunctionName, &Deployed)| {
+            // An agent that takes over names its functions before it decides: those it does not name are granted nothing.
+            let table = self.decision.functions.get(name);
+            // A new grant waits for HAProxy, which would refuse what comes before it knows.
+            let limit = granted(table).min(granted(obeyed.functions.get(name).filter(|_| expected)));
             let rate = self.rates.rate(name).outcomes.offered;
-            (name.clone(), FunctionState { limit, rate, max_rate: table.local_limit })
+            let max_rate = table.map_or(deployed.max_rate.map(f64::from), |table| table.local_limit);
+            (name.clone(), FunctionState { limit, rate, max_rate })
         };
-        deployed.map(state).collect()
+        self.functions.borrow().functions.iter().map(state).collect()
     }
 
     /// True if HAProxy knows the peer: it refuses calls of nodes that it does not, so they are granted nothing yet.

@@ -189,7 +189,7 @@ impl Sync {
     /// Writes the tables that differ; returns how many. `kept`: calls per second on kept-alive connections, by function.
     pub fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
         // A number alone is not enough: without its key and next hop a peer is no target.
-        let written = self.peers.iter().filter(|(_, entry)| entry.peer.tunnel.raw() != 0);
+        let written = self.peers.iter().filter(|(_, entry)| entry.peer.send.epoch != 0);
         let numbers: BTreeMap<NodeId, u32> = written.map(|(id, entry)| (id.clone(), entry.number)).collect();
         let mut written = 0;
         for (name, table) in &decision.functions {

@@ -18,7 +18,10 @@ pub(super) use lanes::{Lanes, Outgoing};
 pub use tunnel_key::TunnelKey;
 
 use super::{message::ProxyAddress, shown};
-use crate::name::{FunctionName, NodeId};
+use crate::{
+    kernel::mode::Mode,
+    name::{FunctionName, NodeId},
+};
 
 /// A peer that lists it speaks our direct protocol.
 pub const PROTOCOL: &str = "/dfaas/node/1.0.0";
@@ -36,6 +39,7 @@ pub struct NodeState {
     pub sequence: u64,
     /// When the sender started, UNIX time: tells a restart, after which `sequence` starts again.
     pub started_ms: u64,
+    /// How its kernel takes part.
     pub mode: Mode,
     /// Where its clients call it, if its kernel path is on.
     #[serde(default)]
@@ -54,15 +58,6 @@ pub struct NodeState {
     pub draining: bool,
     #[serde(default)]
     pub leaving: bool,
-}
-
-/// How the sender's kernel takes part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    Handoff,
-    Observe,
-    Off,
 }
 
 /// One function of the sender; all rates in calls/s.

@@ -5,8 +5,8 @@ use dfaas_common::{
     cookie::{self, Kind},
     flow::FlowKey,
     packet::{
-        ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT, Udp,
-        is_vlan_tagged,
+        ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, OPTIONS_AT, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT,
+        Udp, is_vlan_tagged,
     },
     tunnel,
     verdict::Verdict,
@@ -15,12 +15,16 @@ use dfaas_common::{
 use super::{Act, Plan, known};
 use crate::{
     maps::{self, Older},
+    options,
     packet::{Packet, Xdp},
     setting, socket,
 };
 
 const FIRST: u32 = Kind::First as u32;
+const LATER: u32 = Kind::Later as u32;
 const FOREIGN: u32 = Kind::Foreign as u32;
+/// More than a client sends before its first packet has been acknowledged.
+const EARLY_BYTES: u32 = 1 << 20;
 
 /// What to do, as a number of [`Act`].
 #[inline(never)]
@@ -71,9 +75,18 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         plan.older = if live { Older::Forwarded } else { Older::Decided } as u32;
         let s = &plan.segment;
         // SAFETY: a live map value; words read one by one.
-        let newer = unsafe { (*flow).newer_isn == s.client_isn() && (*flow).client_isn != s.client_isn() };
-        if newer {
-            kind = check_cookie(s);
+        let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
+        // A newer connection of the same client port, whose first data packet has not come yet.
+        if newer_isn != isn {
+            if s.client_isn() == newer_isn {
+                kind = check_cookie(s);
+            } else if s.our_isn() != our_isn
+                && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
+                && !s.has(RST)
+                && check_cookie(s) != FOREIGN
+            {
+                return Err(Verdict::EarlyLater);
+            }
         }
         if kind != FIRST {
             if known::may_go_elsewhere(s, flow) {
@@ -83,6 +96,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         }
     } else if !s.has(RST) {
         kind = check_cookie(s);
+        if kind == FIRST && s.payload_len > 0 && !is_stamped(&x, s) {
+            kind = LATER;
+        }
     }
     match kind {
         FIRST => {}
@@ -112,6 +128,16 @@ fn is_tunnel(x: &Xdp) -> bool {
 pub(super) fn epoch() -> u32 {
     // SAFETY: no arguments.
     cookie::epoch(unsafe { h::bpf_ktime_get_coarse_ns() })
+}
+
+/// Does it echo the timestamp of its SYN-ACK? Without timestamps the cookie must do.
+#[inline(never)]
+fn is_stamped(x: &Xdp, s: &Segment) -> bool {
+    let Some(control) = maps::control() else { return true };
+    let Some(o) = options::read(x, OPTIONS_AT as u32, s.options_len()) else { return true };
+    let cookie = s.our_isn();
+    let key = control.secret.key(cookie::epoch_of(cookie, epoch()));
+    !o.has_timestamp || o.timestamp_echo == cookie::stamp(key, s.client_isn(), cookie)
 }
 
 /// [`Kind`] of the segment, as a number.

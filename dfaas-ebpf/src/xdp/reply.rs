@@ -1,6 +1,5 @@
 //! Packets turned round in place: SYN-ACK, refusal, acknowledgement.
 
-use aya_ebpf::helpers as h;
 use dfaas_common::{
     checksum,
     cookie::{self, Secret},
@@ -50,13 +49,6 @@ fn turn_round<T>(frame: &mut Frame<T>, tcp_len: u16) {
     checksum::set_ipv4(&mut frame.ip);
 }
 
-/// Our timestamp clock, milliseconds.
-#[inline(always)]
-fn timestamp() -> u32 {
-    // SAFETY: no arguments.
-    (unsafe { h::bpf_ktime_get_coarse_ns() } / 1_000_000) as u32
-}
-
 #[inline(never)]
 pub(super) fn syn_ack(x: Xdp, s: &Segment) -> u32 {
     match try_syn_ack(x, s) {
@@ -70,14 +62,16 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
     let o = options::read(&x, OPTIONS_AT as u32, s.options_len()).ok_or(Verdict::LoadFailed)?;
     let epoch = epoch();
     let secret: &Secret = &maps::control().ok_or(Verdict::LoadFailed)?.secret;
-    let cookie = cookie::make(secret.key(epoch), s, s.sequence, cookie::facts(&o), epoch);
+    let key = secret.key(epoch);
+    let cookie = cookie::make(key, s, s.sequence, cookie::facts(&o), epoch);
+    let stamp = cookie::stamp(key, s.sequence, cookie);
     x.resize(TCP_AT as i32 + size_of::<SynAck>() as i32).ok_or(Verdict::NoRoom)?;
     let frame: &mut Frame<SynAck> = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     turn_round(frame, size_of::<SynAck>() as u16);
     // Five words whatever the client offered, so that the length is a constant.
     let sack = if o.sack { 0x0402_0000 } else { NOPS & 0xffff_0000 };
     let (sack_timestamp, value, echo) =
-        if o.has_timestamp { (sack | 0x080a, timestamp(), o.timestamp) } else { (sack | NOPS & 0xffff, NOPS, NOPS) };
+        if o.has_timestamp { (sack | 0x080a, stamp, o.timestamp) } else { (sack | NOPS & 0xffff, NOPS, NOPS) };
     let scale = if o.window_scale == NO_WINDOW_SCALE { NOPS } else { 0x0103_0300 | WINDOW_SCALE };
     let tcp = &mut frame.tcp;
     tcp.options = [
@@ -149,7 +143,8 @@ fn try_reply(mut x: Xdp, s: &Segment, sequence: u32, index: Option<u32>) -> Resu
     };
     let mut sum = checksum::pseudo_header(s.destination, s.source, tcp_len) + checksum::sum(&frame.tcp);
     if o.has_timestamp {
-        let words = [Be32::new(0x0101_080a), Be32::new(timestamp()), Be32::new(o.timestamp)];
+        // Our clock stands still at what the client has seen of it: it begins with the stamp of the SYN-ACK.
+        let words = [Be32::new(0x0101_080a), Be32::new(o.timestamp_echo), Be32::new(o.timestamp)];
         sum += checksum::sum(&words);
         *x.get_mut(OPTIONS_AT).ok_or(Verdict::LoadFailed)? = words;
     }

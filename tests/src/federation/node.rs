@@ -45,6 +45,8 @@ pub struct Node {
     pub pin_dir: PathBuf,
     settings: PathBuf,
     state_dir: PathBuf,
+    /// Its agent takes the kernel path away when it ends.
+    detaches: bool,
     agent: Option<Child>,
 }
 
@@ -71,11 +73,12 @@ impl Node {
             name,
             run_dir,
             state_dir,
+            detaches: true,
             agent: None,
         })
     }
 
-    pub(super) fn write_settings(&self, options: &Options, i: usize, bootstrap: Option<String>) -> Result<()> {
+    pub(super) fn write_settings(&mut self, options: &Options, i: usize, bootstrap: Option<String>) -> Result<()> {
         let limits: Vec<String> =
             FUNCTIONS.iter().map(|function| format!("{function}={}", options.rate_limit(function, i))).collect();
         let xdp = options.xdp.map_or("auto".to_owned(), |place| place.to_string());
@@ -102,6 +105,7 @@ impl Node {
         });
         lines.extend(bootstrap.map(|address| ("AGENT_BOOTSTRAP_NODES_LIST", address)));
         lines.retain(|(key, _)| !options.settings.contains_key(*key));
+        self.detaches = options.settings.get("AGENT_DETACH_ON_EXIT").is_none_or(|value| value == "true");
         lines.extend(options.settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
         let mut text = String::new();
         for (key, value) in lines {
@@ -171,7 +175,12 @@ impl Node {
                 self.agent = None;
                 ensure!(status.success(), "agent of {} ended with {status}; {}", self.name, self.last_lines());
                 let pins = fs::read_dir(&self.pin_dir).map_or(0, Iterator::count);
-                ensure!(pins == 0, "agent of {} left {pins} pins in {}", self.name, self.pin_dir.display());
+                ensure!(
+                    pins == 0 || !self.detaches,
+                    "agent of {} left {pins} pins in {}",
+                    self.name,
+                    self.pin_dir.display()
+                );
                 return Ok(());
             }
             if Instant::now() > deadline {

@@ -1,9 +1,12 @@
 //! What clients notice when parts of a node die. The functions outlive the agents here, as those of OpenFaaS do.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use dfaas_tests::{
-    client::{Call, Connections, Load, Running, Second, Tally},
+    client::{Call, Connections, Load, Outcome, Running, Second, Tally},
     federation::Functions,
 };
 
@@ -30,7 +33,7 @@ fn a_killed_agent_comes_back_without_one_failed_call() {
     thread::sleep(Duration::from_secs(3));
     let haproxy = bed.haproxy_pid(0).unwrap();
     bed.kill_agent(0).unwrap();
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(6));
     bed.start_agent(0).unwrap();
     bed.wait_ready(0).unwrap();
     bed.wait_settled(crate::SETTLE).unwrap();
@@ -39,6 +42,24 @@ fn a_killed_agent_comes_back_without_one_failed_call() {
     assert_unharmed("kept connections", &kept.stop().unwrap(), 30);
     assert_eq!(bed.haproxy_pid(0).unwrap(), haproxy, "the new agent takes the running HAProxy over");
     bed.stop();
+}
+
+#[test]
+fn calls_are_forwarded_on_while_the_agent_is_away() {
+    let mut bed = Bed::new(|options| {
+        options.functions = Functions::Lasting;
+        options.rate_limits_of.insert("figlet".to_owned(), vec![5, 20, 30]);
+    });
+    let load = load(&bed, 0, 12.0, Connections::PerCall);
+    settled_load(&load);
+    bed.kill_agent(0).unwrap();
+    // Long enough for the others to find the agent silent, less than the life of what they have granted.
+    thread::sleep(Duration::from_secs(8));
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.wait_settled(crate::SETTLE).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    assert_unharmed_from(&load.stop().unwrap(), 2);
 }
 
 #[test]
@@ -96,4 +117,95 @@ fn assert_unharmed_from(tally: &Tally, first: usize) {
     let total = tally.total_from(first);
     assert_eq!(total.unsuccessful(), 0, "{:?}\n{}", total.outcomes, tally.troubles());
     assert!(total.calls() >= 60, "only {} calls", total.calls());
+}
+
+#[test]
+fn a_peer_that_leaves_is_spared_without_one_failed_call() {
+    let mut bed = Bed::new(|options| {
+        options.rate_limits_of.insert("figlet".to_owned(), vec![5, 20, 30]);
+    });
+    let load = load(&bed, 0, 15.0, Connections::PerCall);
+    settled_load(&load);
+    let before = load.elapsed().as_secs() as usize;
+    bed.stop_agent(1).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    let tally = load.stop().unwrap();
+    assert!(tally.seconds[2..before].iter().any(|s| s.served_by(&bed.nodes[1].id) > 0), "n2 was never used");
+    assert_unharmed_from(&tally, 2);
+}
+
+#[test]
+fn an_agent_is_replaced_without_one_failed_call() {
+    let mut bed = Bed::new(|options| {
+        options.functions = Functions::Lasting;
+        options.settings.insert("AGENT_DETACH_ON_EXIT".to_owned(), "false".to_owned());
+        options.rate_limits_of.insert("figlet".to_owned(), vec![5, 20, 30]);
+    });
+    // A part of the calls is forwarded.
+    let load = load(&bed, 0, 12.0, Connections::PerCall);
+    settled_load(&load);
+    let haproxy = bed.haproxy_pid(0).unwrap();
+    bed.stop_agent(0).unwrap();
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.wait_settled(crate::SETTLE).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(bed.haproxy_pid(0).unwrap(), haproxy, "the new agent takes the running HAProxy over");
+    assert_unharmed_from(&load.stop().unwrap(), 2);
+}
+
+#[test]
+fn calls_are_served_elsewhere_while_haproxy_starts_again() {
+    let bed = Bed::new(|options| {
+        options.rate_limits_of.insert("figlet".to_owned(), vec![20]);
+    });
+    let load = load(&bed, 0, 10.0, Connections::PerCall);
+    settled_load(&load);
+    kill_haproxy(&bed, 0);
+    let total = nearly_unharmed(load);
+    let others = total.calls() - total.unsuccessful() - total.served_by(&bed.nodes[0].id);
+    assert!(others > 0, "no other node was used");
+}
+
+#[test]
+fn calls_go_on_when_a_peers_haproxy_dies() {
+    let bed = Bed::new(|options| {
+        options.nodes = 2;
+        options.rate_limits_of.insert("figlet".to_owned(), vec![20, 40]);
+        options.rate_limits_of.insert("env".to_owned(), vec![0, 40]);
+    });
+    // All forwarded; while n2 cannot take them, n1 has nobody else: it says so at once, and they come to no harm later.
+    let only_there = Call::get(bed.url(0, "/function/env"));
+    assert_eq!(bed.served(&only_there).1, "n2");
+    let load = load(&bed, 0, 30.0, Connections::PerCall);
+    settled_load(&load);
+    kill_haproxy(&bed, 1);
+    thread::sleep(Duration::from_secs(3));
+    let total = load.stop().unwrap().total_from(2);
+    let answered = total.count(|outcome| matches!(outcome, Outcome::Answered { status: 200 | 429 | 503, .. }));
+    assert!(total.calls() - answered <= 2, "{:?}", total.outcomes);
+    assert_eq!(bed.served(&only_there).1, "n2", "n2 takes calls again");
+}
+
+/// Kills HAProxy, master and workers, and waits until it runs again.
+fn kill_haproxy(bed: &Bed, i: usize) {
+    let pid = bed.haproxy_pid(i).unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    for pid in [pid].into_iter().chain(children.split_whitespace().map(|pid| pid.parse().unwrap())) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while bed.haproxy_pid(i).ok().is_none_or(|new| new == pid) {
+        assert!(Instant::now() < deadline, "haproxy does not come back");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Connections that a process had when it died are lost with it, no others.
+fn nearly_unharmed(load: Running) -> Second {
+    thread::sleep(Duration::from_secs(3));
+    let tally = load.stop().unwrap();
+    let total = tally.total_from(2);
+    assert!(total.unsuccessful() <= 2, "{:?}\n{}", total.outcomes, tally.troubles());
+    total
 }

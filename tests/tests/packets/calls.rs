@@ -14,7 +14,9 @@ use super::{
     first::local,
     peers::{peer_service, peer_tunnel},
     row::{PROXY_FIRST, Row, row},
-    world::{B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SECRET, SERVICE, Where, name, route, segment, weighted},
+    world::{
+        B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SECRET, SERVICE, Where, name, route, segment, stamp, weighted,
+    },
 };
 
 /// Left to HAProxy here.
@@ -105,8 +107,9 @@ fn calls(now: Now) -> Vec<Row> {
             .given(move |b| b.tables.set_route(&name(&long), &route()).unwrap()),
         c,
     ));
-    let stamped: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-    rows.push(local(row("call: with a timestamp", c.first(CALL).options(stamped)), c));
+    rows.push(local(row("call: with a timestamp", c.first(CALL).options(&c.stamp())), c));
+    let unstamped = c.first(CALL).options(&stamp(2));
+    rows.push(row("call: with a timestamp that does not echo ours", unstamped).drops(EarlyLater));
     rows.push(local(row("call: with forty bytes of TCP options", c.first(CALL).options(&[1; 40])), c));
     rows.push(local(row("call: a full packet", c.first(format!("{CALL}{}", "y".repeat(1300)))), c));
     rows.push(local(row("call: in a frame with padding", c.first(CALL).padded_to(300)), c));

@@ -83,14 +83,8 @@ fn steered_by_haproxy(now: Now) -> Vec<Row> {
             .passes(FirstRepeated)
             .hint(PROXY_FIRST)
             .touched(),
-        to(
-            call("HAProxy does not listen, a peer takes it")
-                .route(by_slots(&[(SLOT_PROXY, 1), (2, 1)]))
-                .given(Bench::stop_proxy),
-            B,
-            &first,
-            c,
-        ),
+        to(call("HAProxy does not listen, a peer takes it").route(by_slots(&[(SLOT_PROXY, 1), (2, 1)])), B, &first, c)
+            .without_service_listener(),
     ]
 }
 
@@ -98,8 +92,7 @@ fn shapes(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let first = c.first(CALL);
     let call = |name: &str| row(name, c.first(CALL));
-    let options: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-    let stamped = c.first(CALL).options(options);
+    let stamped = c.first(CALL).options(&c.stamp());
     let full = c.first(format!("{CALL}{}", "y".repeat(1400 - CALL.len())));
     let half_closed = c.first(CALL).flags(ACK | FIN);
     let padded = c.first("GET /function/echo ").padded_to(90);

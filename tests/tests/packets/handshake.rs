@@ -51,9 +51,7 @@ fn answered_as(name: &str, syn: Frame, offer: Offer, made_by: (dfaas_common::sip
         options.extend(if offer.scale.is_some() { [1, 3, 3, 7] } else { [1; 4] });
         options
     };
-    let built = move |ours| answer.clone().options(&options(ours)).bytes();
-    let row = row(name, syn);
-    if offer.stamp.is_some() { row.sends_stamped(SynAnswered, 62, built) } else { row.sends(SynAnswered, built(0)) }
+    row(name, syn).sends(SynAnswered, answer.options(&options(cookie::stamp(made_by.0, isn, cookie))))
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {

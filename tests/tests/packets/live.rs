@@ -208,19 +208,19 @@ fn placed_here(live: &mut Live) {
 
 /// No timestamps, no SACK, no scaling, small segments; and all of it.
 fn placed_whatever_was_offered(live: &mut Live) {
-    let stamp: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1];
-    for (port, facts, options) in [
-        (41_010, 15 << 1, &[][..]),
-        (41_011, 15 << 1, stamp),
-        (41_012, 1 << 5 | 7 << 1, &[]),
-        (41_013, 2 << 5 | 15 << 1 | 1, &[]),
-        (41_014, 3 << 5 | 14 << 1 | 1, stamp),
-        (41_015, 3 << 5 | 1, stamp),
+    for (port, facts, has_stamp) in [
+        (41_010, 15 << 1, false),
+        (41_011, 15 << 1, true),
+        (41_012, 1 << 5 | 7 << 1, false),
+        (41_013, 2 << 5 | 15 << 1 | 1, false),
+        (41_014, 3 << 5 | 14 << 1 | 1, true),
+        (41_015, 3 << 5 | 1, true),
     ] {
         let mut c = Live::connection(port, 77);
         let segment = super::world::segment(c.from);
         c.cookie = dfaas_common::cookie::make(SECRET.current, &segment, c.isn, facts, Now::read().0);
-        live.step(&format!("facts {facts:#x}"), c.first(CALL).options(options), &[FirstToLocal, Placed]);
+        let first = if has_stamp { c.first(CALL).options(&c.stamp()) } else { c.first(CALL) };
+        live.step(&format!("facts {facts:#x}"), first, &[FirstToLocal, Placed]);
         check(&mut accept(live.bench.placed()), c.from, SERVICE, CALL);
     }
 }
@@ -297,7 +297,7 @@ fn overtaken(live: &mut Live) {
 fn refused_by_the_kernel(live: &mut Live) {
     const SYSCTL: &str = "/proc/sys/net/ipv4/tcp_timestamps";
     let c = Live::connection(41_006, 0x1000_0000);
-    let stamped = c.first(CALL).options(&[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 1]);
+    let stamped = c.first(CALL).options(&c.stamp());
     std::fs::write(SYSCTL, "0").unwrap();
     live.step("a timestamp where the host allows none", stamped.clone(), &[FirstToLocal, PlaceFailed]);
     std::fs::write(SYSCTL, "1").unwrap();

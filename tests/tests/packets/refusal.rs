@@ -13,13 +13,13 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 use super::{
     first::LOCAL_ONE,
     row::{Row, row},
-    world::{B, BUSY, CALL, CLIENT, Connection, ECHO_NUMBER, NO_FUNCTION, Now, UNAVAILABLE, Where, by_slots, weighted},
+    world::{
+        B, BUSY, CALL, CLIENT, Connection, ECHO_NUMBER, NO_FUNCTION, Now, UNAVAILABLE, Where, by_slots, stamp, weighted,
+    },
 };
 
 pub(crate) const REFUSED_ONE: FunctionCounters = FunctionCounters { local: 0, refused: 1, ..LOCAL_ONE };
 const UNAVAILABLE_ONE: FunctionCounters = FunctionCounters { local: 0, unavailable: 1, ..LOCAL_ONE };
-
-const STAMP: [u8; 12] = [1, 1, 8, 10, 0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 9];
 
 /// The whole answer to a segment, FIN included.
 pub(crate) fn answer(to: &Frame, connection: Connection, text: &str) -> Frame {
@@ -30,12 +30,9 @@ fn reply(to: &Frame, connection: Connection) -> Frame {
     to.answered().sequence(connection.cookie.wrapping_add(1)).acknowledgement(to.end()).window(501)
 }
 
-/// Our stamp, the client's echoed.
-fn stamped(frame: Frame) -> impl Fn(u32) -> Vec<u8> {
-    move |ours| {
-        let options = [&[1, 1, 8, 10][..], &ours.to_be_bytes(), &STAMP[4..8]].concat();
-        frame.clone().options(&options).bytes()
-    }
+/// With our stamp as the client has echoed it, and the client's echoed.
+fn stamped(frame: &Frame, theirs: [u8; 12]) -> Frame {
+    frame.clone().options(&[&theirs[..4], &theirs[8..], &theirs[4..8]].concat())
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -55,8 +52,8 @@ fn refused(now: Now) -> Vec<Row> {
         ends(row(name, first)).sends(FirstRefused, answer)
     };
     let first = c.first(CALL);
-    let stamp = first.clone().options(&STAMP);
-    let stamped_answer = stamped(answer(&stamp, c, BUSY));
+    let stamp = first.clone().options(&c.stamp());
+    let stamped_answer = stamped(&answer(&stamp, c, BUSY), c.stamp());
     let both_down = case("every peer dead", first.clone())
         .route(weighted(&[(2, 1), (3, 1)]))
         .peer(B, |p| p.state = DEAD)
@@ -72,7 +69,7 @@ fn refused(now: Now) -> Vec<Row> {
             c,
             Flow { finished: CLIENT_FINISHED, ..c.flow(REFUSED, ANSWER_BUSY) },
         ),
-        ends(row("a request with a timestamp", stamp)).sends_stamped(FirstRefused, 58, stamped_answer),
+        ends(row("a request with a timestamp", stamp)).sends(FirstRefused, stamped_answer),
         both_down,
         case("an answer of odd length", first.clone())
             .given(|b| {
@@ -100,7 +97,7 @@ fn unavailable(now: Now) -> Vec<Row> {
         let answer = answer(&first, c, UNAVAILABLE);
         let flow = Flow { function, ..c.flow(REFUSED, ANSWER_UNAVAILABLE) };
         row(name, first)
-            .without_proxy_listener()
+            .without_service_listener()
             .without_placed_listener()
             .sends(FirstUnavailable, answer)
             .leaves(Where::Decided, c, flow)
@@ -130,8 +127,8 @@ fn behind(now: Now) -> Vec<Row> {
     };
     let done = |name: &str, frame: Frame| case(name, frame).drops(RefusalDone as Verdict);
     let body = |at: u32| c.ack().sequence(c.isn + at).payload([7; 100]);
-    let stamp = body(400).acknowledgement(c.cookie + 50).options(&STAMP);
-    let stamped_ack = stamped(ack(&stamp, c));
+    let stamped_body = body(400).acknowledgement(c.cookie + 50).options(&stamp(77));
+    let stamped_ack = stamped(&ack(&stamped_body, c), stamp(77));
     vec![
         repeats("refused: the call again", c.first(CALL)),
         repeats("refused: more of the body before the answer is acknowledged", body(200)),
@@ -140,7 +137,7 @@ fn behind(now: Now) -> Vec<Row> {
         acks("refused: FIN behind the acknowledged answer", c.later().flags(FIN | ACK)),
         acks("refused: FIN with data", body(300).acknowledgement(c.cookie + 50).flags(FIN | ACK)),
         acks("refused: a full packet of body", body(200).acknowledgement(c.cookie + 50).payload([7; 1400])),
-        case("refused: body with a timestamp", stamp).sends_stamped(RefusalAcked, 58, stamped_ack),
+        case("refused: body with a timestamp", stamped_body).sends(RefusalAcked, stamped_ack),
         done("refused: acknowledged", c.later()),
         done("refused: bare ACK of the handshake, late", c.ack()),
         done("refused: reset", c.later().flags(RST)),

@@ -6,7 +6,7 @@ use dfaas_common::{
     route::Route,
     settings::ANSWER_BUSY,
     tunnel::{FIRST, LATER},
-    verdict::Verdict::{FirstRefused, FirstRepeated, FirstToLocal, FirstToPeer, LaterToLocal, LaterToPeer},
+    verdict::Verdict::{EarlyLater, FirstRefused, FirstRepeated, FirstToLocal, FirstToPeer, LaterToLocal, LaterToPeer},
 };
 
 use super::{
@@ -81,6 +81,7 @@ fn older(now: Now) -> Vec<Row> {
     let tunnelled = |frame: &dfaas_tests::packet::Frame| to_peer(B, LATER, &frame.packet(), CLIENT, &[]);
     let unseen = new.first(CALL);
     let with_forged = forged.first(CALL);
+    let early = new.first("x").sequence(new.isn.wrapping_add(1401));
     let late = old.later().payload("x");
     vec![
         row("older connection: data while a newer SYN is out", late.clone())
@@ -97,6 +98,12 @@ fn older(now: Now) -> Vec<Row> {
         row("newer connection: its SYN was never seen, local", unseen)
             .flow(Where::Decided, old, local)
             .passes(LaterToLocal),
+        row("newer connection: a later packet overtook the first", early.clone())
+            .flow(Where::Forwarded, old, seen(forwarded))
+            .drops(EarlyLater),
+        row("newer connection: a later packet overtook the first, local", early)
+            .flow(Where::Decided, old, seen(local))
+            .drops(EarlyLater),
         row("newer connection: a forged cookie", with_forged.clone())
             .flow(Where::Forwarded, old, seen(forwarded))
             .sends(LaterToPeer, tunnelled(&with_forged)),

@@ -42,8 +42,6 @@ pub(crate) enum Out {
     /// Whatever: the packet ends here.
     Ignored,
     Exactly(Vec<u8>),
-    /// With our clock, milliseconds, at an offset.
-    Stamped(usize, Box<dyn Fn(u32) -> Vec<u8>>),
 }
 
 type Step = Box<dyn Fn(&mut Bench)>;
@@ -133,8 +131,8 @@ impl Row {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
     }
 
-    pub(crate) fn without_proxy_listener(self) -> Self {
-        self.given(Bench::stop_proxy)
+    pub(crate) fn without_service_listener(self) -> Self {
+        self.given(Bench::stop_service)
     }
 
     pub(crate) fn without_placed_listener(self) -> Self {
@@ -190,10 +188,6 @@ impl Row {
 
     pub(crate) fn sends(self, verdict: Verdict, frame: impl Into<Input>) -> Self {
         self.ends(verdict, XDP_TX, Out::Exactly(frame.into().0))
-    }
-
-    pub(crate) fn sends_stamped(self, verdict: Verdict, at: usize, frame: impl Fn(u32) -> Vec<u8> + 'static) -> Self {
-        self.ends(verdict, XDP_TX, Out::Stamped(at, Box::new(frame)))
     }
 
     /// Out by another interface.

@@ -109,7 +109,7 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
         let fresh = last + 20_000_000 >= before.time_ns && last <= after.time_ns;
         say("entry touched", "true".into(), fresh.to_string());
     }
-    failures.extend(frame_failures(row, ran, before.time_ns, after.time_ns));
+    failures.extend(frame_failures(row, ran));
     failures
 }
 
@@ -188,26 +188,12 @@ fn hint(ran: &Ran, poison: usize) -> Option<(u16, u16)> {
     (magic == 0x4446_6161).then(|| (half(4), half(6)))
 }
 
-/// A timer that interrupts 100 times a second is the slowest there is.
-const LONGEST_TICK_MS: u64 = 10;
-
-fn frame_failures(row: &Row, ran: &Ran, before_ns: u64, after_ns: u64) -> Vec<String> {
+fn frame_failures(row: &Row, ran: &Ran) -> Vec<String> {
     let mut failures = Vec::new();
     let want = match &row.out {
         Out::Ignored => return failures,
         Out::Untouched => row.frame.clone(),
         Out::Exactly(frame) => frame.clone(),
-        Out::Stamped(at, frame) => {
-            let bytes = ran.frame.get(*at..*at + 4).and_then(|b| b.try_into().ok()).unwrap_or([0; 4]);
-            let stamp = u32::from_be_bytes(bytes);
-            // The program's clock moves with the timer interrupt.
-            let before_ms = (before_ns / 1_000_000).saturating_sub(LONGEST_TICK_MS);
-            let elapsed = stamp.wrapping_sub(before_ms as u32);
-            if u64::from(elapsed) > after_ns / 1_000_000 - before_ms {
-                failures.push(format!("timestamp {stamp} is not of the time of the run"));
-            }
-            frame(stamp)
-        }
     };
     failures.extend(difference(&want, &ran.frame));
     if [XDP_TX, XDP_REDIRECT, TC_REDIRECT].contains(&ran.action)

@@ -91,6 +91,13 @@ pub(crate) struct Connection {
     pub(crate) cookie: u32,
 }
 
+/// A timestamp option with this echo.
+pub(crate) fn stamp(echo: u32) -> [u8; 12] {
+    let mut option = [1, 1, 8, 10, 0xa1, 0xb2, 0xc3, 0xd4, 0, 0, 0, 0];
+    option[8..].copy_from_slice(&echo.to_be_bytes());
+    option
+}
+
 /// What a Linux client offers: an MSS of 1460, window scale 7, SACK.
 pub(crate) const LINUX_FACTS: u32 = 3 << 5 | 7 << 1 | 1;
 
@@ -103,6 +110,12 @@ impl Connection {
     pub(crate) fn of(from: SocketAddrV4, isn: u32, key: Key, epoch: u32) -> Self {
         let cookie = cookie::make(key, &segment(from), isn, LINUX_FACTS, epoch);
         Self { from, isn, cookie }
+    }
+
+    /// A timestamp option that echoes the one of our SYN-ACK. All connections of the tables are made by the current key.
+    pub(crate) fn stamp(&self) -> [u8; 12] {
+        let echo = cookie::stamp(SECRET.current, self.isn, self.cookie);
+        stamp(echo)
     }
 
     /// A segment of the client; no data, nothing acknowledged but our SYN-ACK.

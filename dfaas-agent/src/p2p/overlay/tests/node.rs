@@ -6,10 +6,11 @@ use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use tokio::sync::mpsc;
 
 use crate::{
+    kernel::mode::Mode,
     name::NodeId,
     p2p::{
         OverlayEvent, OverlayHandle, OverlaySettings,
-        direct::{Mode, NodeState, VERSION},
+        direct::{NodeState, VERSION},
         message::Message,
         start,
     },
