@@ -75,8 +75,33 @@ fn ports() -> impl Iterator<Item = u16> {
     FIRST_PORT..FIRST_PORT + CONNECTIONS
 }
 
-/// What Linux sends in every segment: two paddings and a timestamp.
-const TIMESTAMP: [u8; 12] = [1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 8];
+/// What the SYN-ACK said.
+#[derive(Clone, Copy)]
+struct Opened {
+    /// The server's initial sequence number.
+    isn: u32,
+    /// Its timestamp, which the client echoes.
+    stamp: u32,
+}
+
+impl Opened {
+    /// In the SYN-ACK to [`SYN_OPTIONS`].
+    fn read(syn_ack: &[u8]) -> Option<Self> {
+        let word = |at: usize| Some(u32::from_be_bytes(syn_ack.get(at..at + 4)?.try_into().ok()?));
+        Some(Self { isn: word(38)?, stamp: word(62)? })
+    }
+
+    /// So many bytes of the answer later.
+    fn behind(self, bytes: u32) -> Self {
+        Self { isn: self.isn.wrapping_add(bytes), ..self }
+    }
+
+    /// What Linux sends in every segment: two paddings and a timestamp.
+    fn options(self) -> Vec<u8> {
+        [&[1, 1, 8, 10, 0, 0, 0, 9][..], &self.stamp.to_be_bytes()].concat()
+    }
+}
+
 const SYN_OPTIONS: [u8; 20] = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
 
 impl Bed<'_> {
@@ -85,30 +110,30 @@ impl Bed<'_> {
         self.time("not ours", Verdict::NotSteered, |bed, _, port| {
             Frame::tcp(SocketAddrV4::new(bed.client, port), elsewhere).bytes()
         })?;
-        let isns = self.handshakes("SYN")?;
+        let opened = self.handshakes("SYN")?;
         let request = self.request(FORWARDED);
-        let first = |bed: &Self, i: usize, port| bed.segment(port, isns[i]);
+        let first = |bed: &Self, i: usize, port| bed.segment(port, opened[i]);
         let later = |bed: &Self, i: usize, port, flags| {
-            bed.segment(port, isns[i].wrapping_add(100)).sequence(ISN + 100).flags(flags).payload(&request).bytes()
+            bed.segment(port, opened[i].behind(100)).sequence(ISN + 100).flags(flags).payload(&request).bytes()
         };
         self.time("bare ACK, no flow", Verdict::HandshakeAck, |bed, i, port| first(bed, i, port).bytes())?;
         self.time("first data packet, to a peer", Verdict::FirstToPeer, |bed, i, port| {
             first(bed, i, port).flags(ACK | PSH).payload(&request).bytes()
         })?;
         self.time("later packet, to a peer", Verdict::LaterToPeer, |bed, i, port| later(bed, i, port, ACK | PSH))?;
-        self.time("answer of a peer", Verdict::Returned, |bed, i, port| bed.answer(port, isns[i], ACK | PSH))?;
-        self.time("FIN of a peer", Verdict::Returned, |bed, i, port| bed.answer(port, isns[i], ACK | FIN))?;
+        self.time("answer of a peer", Verdict::Returned, |bed, i, port| bed.answer(port, opened[i], ACK | PSH))?;
+        self.time("FIN of a peer", Verdict::Returned, |bed, i, port| bed.answer(port, opened[i], ACK | FIN))?;
         self.time("FIN to a peer, the last", Verdict::LaterToPeer, |bed, i, port| later(bed, i, port, ACK | FIN))
     }
 
     fn refuse(&mut self) -> Result<()> {
-        let isns = self.handshakes("SYN, again")?;
+        let opened = self.handshakes("SYN, again")?;
         let request = self.request(REFUSED);
         self.time("first data packet, refused", Verdict::FirstRefused, |bed, i, port| {
-            bed.segment(port, isns[i]).flags(ACK | PSH).payload(&request).bytes()
+            bed.segment(port, opened[i]).flags(ACK | PSH).payload(&request).bytes()
         })?;
         self.time("ACK of a refusal", Verdict::RefusalDone, |bed, i, port| {
-            bed.segment(port, isns[i].wrapping_add(100)).sequence(ISN + 100).bytes()
+            bed.segment(port, opened[i].behind(100)).sequence(ISN + 100).bytes()
         })
     }
 
@@ -116,26 +141,27 @@ impl Bed<'_> {
         format!("GET /function/{function} HTTP/1.1\r\nHost: {}\r\n\r\n", self.service.ip())
     }
 
-    /// SYNs from all ports; our ISN of each connection.
-    fn handshakes(&mut self, name: &'static str) -> Result<Vec<u32>> {
+    /// SYNs from all ports.
+    fn handshakes(&mut self, name: &'static str) -> Result<Vec<Opened>> {
         self.tables.clear_flows()?;
         let answers = self.time_answers(name, Verdict::SynAnswered, |bed, _, port| {
             let syn = Frame::tcp(SocketAddrV4::new(bed.client, port), bed.service).sequence(ISN).flags(SYN);
             syn.options(&SYN_OPTIONS).bytes()
         })?;
-        let isn = |answer: &Vec<u8>| answer.get(38..42).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        answers.iter().map(|answer| isn(answer).context("no answer to a SYN")).collect()
+        answers.iter().map(|answer| Opened::read(answer).context("no answer to a SYN")).collect()
     }
 
     /// The first segment behind the handshake.
-    fn segment(&self, port: u16, isn: u32) -> Frame {
-        let frame = Frame::tcp(SocketAddrV4::new(self.client, port), self.service).options(&TIMESTAMP);
-        frame.sequence(ISN + 1).acknowledgement(isn.wrapping_add(1))
+    fn segment(&self, port: u16, opened: Opened) -> Frame {
+        let frame = Frame::tcp(SocketAddrV4::new(self.client, port), self.service).options(&opened.options());
+        frame.sequence(ISN + 1).acknowledgement(opened.isn.wrapping_add(1))
     }
 
-    fn answer(&self, port: u16, isn: u32, flags: u8) -> Vec<u8> {
-        let inner = Frame::tcp(self.service, SocketAddrV4::new(self.client, port)).options(&TIMESTAMP).flags(flags);
-        let inner = inner.sequence(isn.wrapping_add(1)).payload("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    fn answer(&self, port: u16, opened: Opened, flags: u8) -> Vec<u8> {
+        let inner =
+            Frame::tcp(self.service, SocketAddrV4::new(self.client, port)).options(&opened.options()).flags(flags);
+        let inner =
+            inner.sequence(opened.isn.wrapping_add(1)).payload("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
         let seal = pair::seal(1, 0);
         let tunnel = Tunnel {
             destination_mac: [0; 6],

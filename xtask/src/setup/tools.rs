@@ -45,7 +45,7 @@ pub(super) const ALL: &[Tool] = &[
         Version::Printed(&["version"]),
         &[&["bpftool"], &["linux-tools-common", "linux-tools-generic"]],
     ),
-    tool(&["wrk", "hey"], Part::Tests, "load in tests and benches", Version::Printed(&["-v"]), &[&["wrk"], &["hey"]]),
+    tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {
         optional: true,
         ..tool(&["tcpdump"], Part::Tests, "captures for bug reports", Version::Printed(&["--version"]), &[&["tcpdump"]])
