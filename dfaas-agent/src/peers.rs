@@ -226,6 +226,19 @@ impl Peers {
         peer.heard = Some(now);
     }
 
+    /// Peers that can take hand-offs, as far as they speak for themselves: the tunnel ends where the authenticated connection
+    /// comes from, and the service address is not where another peer's tunnel ends.
+    pub fn handoffs(&self) -> Vec<(NodeId, Handoff)> {
+        let ends_at_home = |peer: &Peer| {
+            let handoff = peer.handoff()?;
+            peer.remotes.contains(&IpAddr::V4(handoff.tunnel)).then_some(handoff)
+        };
+        let offers: Vec<_> = self.nodes.iter().filter_map(|(id, peer)| Some((id, ends_at_home(peer)?))).collect();
+        let is_anothers = |id: &NodeId, address: Ipv4Addr| offers.iter().any(|(o, h)| *o != id && h.tunnel == address);
+        let own = |(id, h): &&(&NodeId, Handoff)| !is_anothers(id, h.tunnel) && !is_anothers(id, *h.service.ip());
+        offers.iter().filter(own).map(|(id, handoff)| ((*id).clone(), *handoff)).collect()
+    }
+
     /// What the strategy may use: peers that are up. Those that have been silent for less than `grant_lifetime` accept
     /// nothing, but are granted what they need: their data planes go on without their agents.
     pub fn views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
@@ -313,6 +326,19 @@ mod tests {
             peers.views(now, LIFETIME)[&node(1)].functions[&function("f")],
             PeerFunction { limit_out: 5.0, excess: 10.0 }
         );
+    }
+
+    #[test]
+    fn a_peer_speaks_for_its_own_address_only() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        assert!(peers.handoffs().is_empty(), "not connected from there");
+        peers.connected(node(1), "10.0.0.2".parse().unwrap());
+        assert_eq!(peers.handoffs().len(), 1);
+        let thief = NodeState { tunnel: Some("10.0.0.3".parse().unwrap()), ..state(false) };
+        peers.connected(node(2), "10.0.0.3".parse().unwrap());
+        peers.state(node(2), thief, now);
+        assert_eq!(peers.handoffs().into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [node(1)]);
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn connections_are_steered(third: u8, place: XdpPlace) -> Result<()> {
     assert_eq!(bed.pair.nodes[0].tables.forwarded().count(), 0);
     assert!(bed.pair.nodes[0].tables.decided().count() > 50);
     bed.stop_haproxy(1);
-    bed.expect("/function/split", &here)?;
+    bed.expect("/function/gone", &here)?;
     bed.expect("/function/there", "429")?;
     bed.stop_haproxy(0);
     bed.expect("/function/here", "503")

@@ -11,8 +11,12 @@
 mod bed;
 #[path = "traffic/bodies.rs"]
 mod bodies;
+#[path = "traffic/flood.rs"]
+mod flood;
 #[path = "traffic/loss.rs"]
 mod loss;
+#[path = "traffic/peers.rs"]
+mod peers;
 #[path = "traffic/pieces.rs"]
 mod pieces;
 #[path = "traffic/protocol.rs"]
@@ -21,6 +25,8 @@ mod protocol;
 mod refusal;
 #[path = "traffic/reuse.rs"]
 mod reuse;
+#[path = "traffic/tables.rs"]
+mod tables;
 
 /// Longer tests were asked for.
 fn long() -> bool {

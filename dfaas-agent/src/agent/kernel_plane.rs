@@ -218,7 +218,7 @@ impl Active {
     /// Writes what is known of all peers that take hand-offs.
     pub(super) async fn write_peers(&mut self, peers: &Peers, now: Instant) -> Result<()> {
         let expires_ns = monotonic_ns()? + self.grant_lifetime.as_nanos() as u64;
-        let known: Vec<_> = peers.iter().filter_map(|(id, peer)| Some((id.clone(), peer.handoff()?))).collect();
+        let known = peers.handoffs();
         for (node, handoff) in known {
             if self.sync.peer_number(&node).is_none() {
                 continue;

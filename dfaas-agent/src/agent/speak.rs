@@ -4,11 +4,13 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{Agent, platform_task::Deployed};
 use crate::{
+    decision::FunctionTable,
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
     p2p::{
@@ -119,10 +121,14 @@ impl Agent {
     /// Functions deployed here, with what the peer may send.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
         let expected = self.is_expected(peer);
+        let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
+        let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
         let state = |(name, deployed): (&FunctionName, &Deployed)| {
             // An agent that takes over names its functions before it decides: those it does not name are granted nothing.
             let table = self.decision.functions.get(name);
-            let limit = table.and_then(|table| table.limits_in.get(peer)).copied().filter(|_| expected).unwrap_or(0.0);
+            // A new grant waits for HAProxy, which would refuse what comes before it knows.
+            let obeyed = obeyed.functions.get(name).filter(|_| expected).map_or(0.0, granted);
+            let limit = table.map_or(0.0, granted).min(obeyed);
             let rate = self.rates.rate(name).outcomes.offered;
             let max_rate = table.map_or(deployed.max_rate.map(f64::from), |table| table.local_limit);
             (name.clone(), FunctionState { limit, rate, max_rate })

@@ -58,7 +58,7 @@ pub const KEYS: &[Key] = &[
     key("AGENT_STRATEGY", "recalcstrategy", "recalcstrategy|alllocalstrategy", "How calls are distributed"),
     key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s"),
     key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged"),
-    key("AGENT_BURST", "200ms", "DURATION", "Calls of this much time at the full rate may come at once"),
+    key("AGENT_BURST", "500ms", "DURATION", "Calls of this much time at the full rate may come at once"),
     key(
         "AGENT_GRANT_LIFETIME",
         "30s",

@@ -95,11 +95,13 @@ pub(super) fn original(own: Ipv4Addr, peer: Ipv4Addr) -> String {
     option forwardfor
 
 {tables}
+
 frontend clients
     bind *:80
     acl forwarded req.hdr(DFaaS-Node-ID) -m found
     http-request deny deny_status 403 unless {{ path_beg /haproxy }} or {{ path /system/functions }} or {{ path_beg /function/ }}
-{track}    http-request deny deny_status 403 if forwarded !{{ req.hdr(DFaaS-Node-ID) -m str {PEER_ID} }}
+{track}
+    http-request deny deny_status 403 if forwarded !{{ req.hdr(DFaaS-Node-ID) -m str {PEER_ID} }}
     use_backend refuse if {{ path_beg /function/{FORWARDED} }} {{ req.hdr(DFaaS-Node-ID) -m str {PEER_ID} }} {{ dst_port,table_http_req_rate(peer_{FORWARDED}) ge 1 }}
     use_backend here if {{ path_beg /function/{FORWARDED} }} forwarded
     use_backend here if {{ path_beg /function/{FORWARDED} }} {{ dst_port,table_http_req_rate(local_{FORWARDED}) lt 0 }}
@@ -127,3 +129,20 @@ backend refuse
 
 const OWN_ID: &str = "12D3KooWBsMkQ7bTVZUbdSpUVjRaCjwwXbBNP1THhWqFxvZbHYfF";
 const PEER_ID: &str = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn haproxy_accepts_the_configurations() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = Ipv4Addr::new(192, 0, 2, 1);
+        for text in [original(own, Ipv4Addr::new(192, 0, 2, 2)), function("127.0.0.1:10081")] {
+            let file = directory.path().join("haproxy.cfg");
+            fs::write(&file, &text).unwrap();
+            let output = std::process::Command::new("haproxy").args(["-c", "-f"]).arg(&file).output().unwrap();
+            assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

@@ -59,12 +59,12 @@ pub(crate) struct Bench {
     pub(crate) tables: Tables,
     gates: Array<MapData, u64>,
     pub(crate) events: Events,
-    /// HAProxy's at the service address.
-    proxy: Option<TcpListener>,
     placed: Option<TcpListener>,
     handoff: Option<TcpListener>,
     /// Sockets that a row needs while it runs.
     pub(crate) kept: Vec<TcpStream>,
+    /// HAProxy's own listener.
+    service: Option<TcpListener>,
     _pins: Removed,
 }
 
@@ -124,10 +124,10 @@ impl Bench {
             tables: Tables::open(&pins).unwrap().expect("pins"),
             gates: Map::from_map_data(gates).unwrap().try_into().unwrap(),
             events: Events::open(&pins).unwrap(),
-            proxy: None,
             placed: None,
             handoff: None,
             kept: Vec::new(),
+            service: None,
             _pins: removed,
         }
     }
@@ -138,7 +138,7 @@ impl Bench {
         self.tables.clear_flows().unwrap();
         world::fill(&mut self.tables);
         self.forget_events();
-        self.proxy.get_or_insert_with(|| listen(world::SERVICE));
+        self.service.get_or_insert_with(|| listen(world::SERVICE));
         self.placed.get_or_insert_with(|| listen(world::PLACED));
         self.handoff.get_or_insert_with(|| listen(world::HANDOFF));
     }
@@ -155,8 +155,8 @@ impl Bench {
         self.gates.set(verdict, time_ns, 0).unwrap();
     }
 
-    pub(crate) fn stop_proxy(&mut self) {
-        close(&mut self.proxy);
+    pub(crate) fn stop_service(&mut self) {
+        close(&mut self.service);
     }
 
     pub(crate) fn stop_placed(&mut self) {
@@ -177,8 +177,8 @@ impl Bench {
 
     /// A real connection of this tuple; the accepted end.
     pub(crate) fn connect(&mut self, from: SocketAddrV4, to: SocketAddrV4) {
-        let proxy = self.proxy.as_ref().filter(|_| to == world::SERVICE);
-        let listener = proxy.map_or_else(|| listen(to), |proxy| proxy.try_clone().unwrap());
+        let standing = self.service.as_ref().filter(|_| to == world::SERVICE);
+        let listener = standing.map_or_else(|| listen(to), |listener| listener.try_clone().unwrap());
         let client = client_socket(from);
         connect(client.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
         let (server, _) = listener.accept().unwrap();

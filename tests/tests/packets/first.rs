@@ -83,14 +83,8 @@ fn steered_by_haproxy(now: Now) -> Vec<Row> {
             .passes(FirstRepeated)
             .hint(PROXY_FIRST)
             .touched(),
-        to(
-            call("HAProxy does not listen, a peer takes it")
-                .route(by_slots(&[(SLOT_PROXY, 1), (2, 1)]))
-                .given(Bench::stop_proxy),
-            B,
-            &first,
-            c,
-        ),
+        to(call("HAProxy does not listen, a peer takes it").route(by_slots(&[(SLOT_PROXY, 1), (2, 1)])), B, &first, c)
+            .without_service_listener(),
     ]
 }
 

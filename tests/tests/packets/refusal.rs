@@ -100,7 +100,7 @@ fn unavailable(now: Now) -> Vec<Row> {
         let answer = answer(&first, c, UNAVAILABLE);
         let flow = Flow { function, ..c.flow(REFUSED, ANSWER_UNAVAILABLE) };
         row(name, first)
-            .without_proxy_listener()
+            .without_service_listener()
             .without_placed_listener()
             .sends(FirstUnavailable, answer)
             .leaves(Where::Decided, c, flow)

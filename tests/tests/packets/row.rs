@@ -133,8 +133,8 @@ impl Row {
         self.given(move |b| b.tables.remove_peer(number).unwrap())
     }
 
-    pub(crate) fn without_proxy_listener(self) -> Self {
-        self.given(Bench::stop_proxy)
+    pub(crate) fn without_service_listener(self) -> Self {
+        self.given(Bench::stop_service)
     }
 
     pub(crate) fn without_placed_listener(self) -> Self {

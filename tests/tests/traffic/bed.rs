@@ -69,7 +69,7 @@ impl Bed {
     }
 
     fn change(&self, node: usize, method: Method, body: &str) -> Result<()> {
-        let mut call = Call::post(PLATFORM, body.to_owned());
+        let mut call = Call::post(PLATFORM, body.to_owned()).timeout(HANG);
         call.method = method;
         let mut answer = call.send(&self.federation.host(node).namespace.entrance()?)?;
         if answer.status == 404 && call.method == Method::PUT {
@@ -116,6 +116,30 @@ impl Bed {
                 thread::sleep(Duration::from_millis(100));
             }
         }
+        Ok(())
+    }
+
+    /// Waits until a call through n1's kernel is answered by this node; others may answer in between.
+    pub(crate) fn wait_to_be_served(&self, function: &str, node: usize) -> Result<()> {
+        let deadline = Instant::now() + HANG;
+        while self.node_of(&self.call(function, "x")?) != Some(node) {
+            ensure!(Instant::now() < deadline, "n{} does not serve {function}\n{}", node + 1, self.verdicts());
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Waits until n1's kernel may give calls to this node, which knows the function.
+    pub(crate) fn wait_to_be_given(&self, function: &str, node: usize) -> Result<()> {
+        let id = &self.federation.nodes[node].id;
+        self.federation.wait_until(HANG, |statuses| {
+            let granted = statuses[0].1.functions.iter().any(|(name, f)| {
+                name.as_str() == function && f.weights.contains_key(id) && f.limits_out.contains_key(id)
+            });
+            (!granted).then(|| format!("{} grants nothing for {function}", statuses[node].0))
+        })?;
+        // From the decision to the tables.
+        thread::sleep(Duration::from_secs(1));
         Ok(())
     }
 
