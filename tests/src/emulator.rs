@@ -5,7 +5,7 @@ mod progress;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
@@ -100,6 +100,7 @@ impl RunArgs {
 }
 
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    ensure_root()?;
     let stop = Stop::on_signals()?;
     let leftovers = remove_leftovers(false)?;
     for prefix in &leftovers.removed {
@@ -119,11 +120,30 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     Ok(if outcome? && ended? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn ensure_root() -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "not root: network namespaces need it");
+    Ok(())
+}
+
+/// With this setting the host's firewall sees what the nodes send each other; Docker's drops it.
+fn firewall_hint() -> &'static str {
+    match std::fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables") {
+        Ok(text) if text.trim() == "1" => {
+            "the nodes do not find together; the host's firewall may be what drops their packets, since \
+             net.bridge.bridge-nf-call-iptables is 1"
+        }
+        Ok(_) | Err(_) => "the nodes do not find together",
+    }
+}
+
 fn start(args: &RunArgs, stop: &Stop) -> Result<Federation> {
     let progress = Progress::new();
     let federation = Federation::start(args.options(stop)?, &|text| progress.say(text))?;
     progress.say("waiting until all nodes see each other");
-    federation.wait_settled(SETTLE)?;
+    if let Err(error) = federation.wait_settled(SETTLE) {
+        stop.check()?;
+        return Err(error.context(firewall_hint()));
+    }
     Ok(federation)
 }
 
@@ -187,7 +207,7 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
 
 /// `federation clean`: removes what dead and kept federations have left.
 pub fn clean() -> Result<ExitCode> {
-    anyhow::ensure!(nix::unistd::geteuid().is_root(), "not root: removing network namespaces needs it");
+    ensure_root()?;
     let found = remove_leftovers(true)?;
     for (what, prefixes) in [("removed", &found.removed), ("left alone, its process lives:", &found.in_use)] {
         for prefix in prefixes {

@@ -122,13 +122,13 @@ impl Agent {
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
         let expected = self.is_expected(peer);
         let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
-        let granted =
-            |table: Option<&FunctionTable>| table.and_then(|table| table.limits_in.get(peer)).copied().unwrap_or(0.0);
+        let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
         let state = |(name, deployed): (&FunctionName, &Deployed)| {
             // An agent that takes over names its functions before it decides: those it does not name are granted nothing.
             let table = self.decision.functions.get(name);
             // A new grant waits for HAProxy, which would refuse what comes before it knows.
-            let limit = granted(table).min(granted(obeyed.functions.get(name).filter(|_| expected)));
+            let obeyed = obeyed.functions.get(name).filter(|_| expected).map_or(0.0, granted);
+            let limit = table.map_or(0.0, granted).min(obeyed);
             let rate = self.rates.rate(name).outcomes.offered;
             let max_rate = table.map_or(deployed.max_rate.map(f64::from), |table| table.local_limit);
             (name.clone(), FunctionState { limit, rate, max_rate })
