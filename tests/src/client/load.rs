@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -87,6 +87,7 @@ impl Load {
                 record(tally, (due, Duration::ZERO, Outcome::Failed(Failure::Skipped), None));
                 continue;
             }
+            lock(tally).sent(due, (started + due).elapsed());
             let (client, call) = (client.clone(), Arc::clone(&call));
             calls.spawn(async move {
                 let begun = Instant::now();
@@ -104,7 +105,11 @@ impl Load {
 type Ended = (Duration, Duration, Outcome, Option<String>);
 
 fn record(tally: &Mutex<Tally>, (due, took, outcome, text): Ended) {
-    tally.lock().unwrap_or_else(PoisonError::into_inner).record(due, took, outcome, text);
+    lock(tally).record(due, took, outcome, text);
+}
+
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn classify(result: Result<Answer, reqwest::Error>) -> (Outcome, Option<String>) {
@@ -133,7 +138,7 @@ impl Running {
 
     /// What has ended so far.
     pub fn tally(&self) -> Tally {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.tally).clone()
     }
 
     pub fn is_finished(&self) -> bool {

@@ -55,6 +55,8 @@ impl Outcome {
 pub struct Second {
     pub outcomes: BTreeMap<Outcome, u64>,
     pub slowest: Duration,
+    /// How late a call was sent, at most: more than a little means that this machine is too busy for the load.
+    pub latest: Duration,
     /// The first unsuccessful calls: when they were due, after the start, and what came.
     pub troubles: Vec<(Duration, String)>,
 }
@@ -82,6 +84,7 @@ impl Second {
             *self.outcomes.entry(outcome.clone()).or_default() += n;
         }
         self.slowest = self.slowest.max(other.slowest);
+        self.latest = self.latest.max(other.latest);
         self.troubles.extend(other.troubles.iter().take(MAX_TEXTS.saturating_sub(self.troubles.len())).cloned());
     }
 }
@@ -93,17 +96,27 @@ pub struct Tally {
 
 impl Tally {
     pub fn record(&mut self, due: Duration, took: Duration, outcome: Outcome, text: Option<String>) {
-        let index = due.as_secs() as usize;
-        if self.seconds.len() <= index {
-            self.seconds.resize_with(index + 1, Second::default);
-        }
-        let second = &mut self.seconds[index];
+        let second = self.second(due);
         if !outcome.is_success() && second.troubles.len() < MAX_TEXTS {
             let text = text.unwrap_or_else(|| format!("{outcome:?}"));
             second.troubles.push((due, format!("{text} after {} ms", took.as_millis())));
         }
         *second.outcomes.entry(outcome).or_default() += 1;
         second.slowest = second.slowest.max(took);
+    }
+
+    /// Notes when a call was sent.
+    pub fn sent(&mut self, due: Duration, late: Duration) {
+        let second = self.second(due);
+        second.latest = second.latest.max(late);
+    }
+
+    fn second(&mut self, due: Duration) -> &mut Second {
+        let index = due.as_secs() as usize;
+        if self.seconds.len() <= index {
+            self.seconds.resize_with(index + 1, Second::default);
+        }
+        &mut self.seconds[index]
     }
 
     /// The sum of the seconds from `first` on.
