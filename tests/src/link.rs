@@ -88,8 +88,9 @@ impl Link {
             let random = StdRng::seed_from_u64(seed);
             let mut way = Way { from, to, impairment, random, delayed: VecDeque::new(), counts };
             let thread = thread::Builder::new().name("link".into()).spawn(move || {
+                let mut frame = vec![0; MAX_FRAME_BYTES];
                 while !stop.load(Acquire) {
-                    if let Err(error) = way.carry() {
+                    if let Err(error) = way.carry(&mut frame) {
                         eprintln!("link: {error}");
                         return;
                     }
@@ -127,7 +128,7 @@ struct Way {
 
 impl Way {
     /// Waits for what comes next, and passes on what is due.
-    fn carry(&mut self) -> Result<(), Errno> {
+    fn carry(&mut self, frame: &mut [u8]) -> Result<(), Errno> {
         let now = Instant::now();
         while self.delayed.front().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, frame)) = self.delayed.pop_front() {
@@ -141,10 +142,9 @@ impl Way {
             Ok(0) | Err(Errno::EINTR) => return Ok(()),
             other => other?,
         };
-        let mut frame = [0; MAX_FRAME_BYTES];
         // Not for ever: what is delayed has its time.
         for _ in 0..64 {
-            match recvfrom::<LinkAddr>(self.from.as_raw_fd(), &mut frame) {
+            match recvfrom::<LinkAddr>(self.from.as_raw_fd(), frame) {
                 Ok((_, Some(address))) if address.pkttype() == OUTGOING => {}
                 Ok((len, _)) => self.take(&frame[..len]),
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return Ok(()),

@@ -21,7 +21,7 @@ use serde_json::json;
 /// Calls per second: more than any test makes.
 pub(crate) const PLENTY: u32 = 1_000_000;
 /// Nobody waits longer for anything here: what is later hangs.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 const PLATFORM: &str = "http://127.0.0.1:8080/system/functions";
 
 /// Nodes with functions that give back what they get (`cat`):
