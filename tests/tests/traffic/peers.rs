@@ -93,7 +93,13 @@ fn a_peer_whose_haproxy_dies_again_and_again_costs_only_the_calls_it_holds() {
     let hung = total.count(|outcome| *outcome == Outcome::Failed(Failure::TimedOut));
     assert_eq!(hung, 0, "{}", tally.troubles());
     // A call takes some 10 ms: one or two are under way, more on a machine with other work.
-    assert!(total.unsuccessful() <= 30, "{} of {}: {}", total.unsuccessful(), total.calls(), tally.troubles());
+    assert!(
+        total.unsuccessful() * 5 <= total.calls(),
+        "{} of {}: {}",
+        total.unsuccessful(),
+        total.calls(),
+        tally.troubles()
+    );
     eprintln!("{} of {} calls failed with the HAProxy that held them", total.unsuccessful(), total.calls());
     bed.wait_to_be_served("shared", 1).unwrap();
 }
