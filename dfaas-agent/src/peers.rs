@@ -81,8 +81,9 @@ pub struct Handoff {
 
 impl Peer {
     pub fn standing(&self, now: Instant, timeout: Duration) -> Standing {
-        if let Some((state, heard)) = &self.state {
-            return if now.duration_since(*heard) > timeout {
+        if let Some((state, _)) = &self.state {
+            // A broadcast is a sign of life too: the last state stands.
+            return if self.age(now) > timeout {
                 Standing::Silent
             } else if state.draining || state.leaving {
                 Standing::Draining
@@ -266,6 +267,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::p2p::message::ProxyAddress;
     use crate::strategy::test_names::{function, node};
 
     fn state(leaving: bool) -> NodeState {
@@ -329,6 +331,17 @@ mod tests {
     }
 
     #[test]
+    fn a_broadcast_keeps_a_state_in_force() {
+        let (mut peers, now) = peers();
+        peers.state(node(1), state(false), now);
+        let proxy = ProxyAddress { host: "10.0.0.2".parse().unwrap(), port: 30080 };
+        let later = now + Duration::from_secs(3);
+        peers.broadcast(node(1), RecalcInfo { proxy, limits: [(node(0), BTreeMap::new())].into() }, later);
+        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(5)), Standing::Up);
+        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(7)), Standing::Silent);
+    }
+
+    #[test]
     fn a_peer_speaks_for_its_own_address_only() {
         let (mut peers, now) = peers();
         peers.state(node(1), state(false), now);
@@ -358,7 +371,7 @@ mod tests {
     #[test]
     fn a_broadcast_that_does_not_name_us_grants_nothing() {
         let (mut peers, now) = peers();
-        let proxy = crate::p2p::message::ProxyAddress { host: "10.0.0.5".parse().unwrap(), port: 30080 };
+        let proxy = ProxyAddress { host: "10.0.0.5".parse().unwrap(), port: 30080 };
         let limits = [(function("f"), 4.0)].into();
         peers.broadcast(node(1), RecalcInfo { proxy: proxy.clone(), limits: [(node(3), limits)].into() }, now);
         assert_eq!(peers.standing(&node(1), now), Standing::Known);
