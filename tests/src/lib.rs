@@ -11,7 +11,7 @@
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
-//! * [`bench`]: the command `federation bench`: the kernel path against the proxy it replaces
+//! * [`mod@bench`]: the command `federation bench`: the kernel path against the proxy it replaces
 
 #![forbid(unsafe_code)]
 
