@@ -22,7 +22,7 @@ use dfaas_tests::{
 struct Bed {
     haproxy: Vec<Option<Child>>,
     pair: Pair,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Bed {
@@ -36,10 +36,10 @@ impl Bed {
         let prefix = format!("st{}-{third}", std::process::id());
         let pair = Pair::new(&prefix, [10, 91, third], object::embedded()?, place)?;
         let directory = tempfile::tempdir()?;
-        let mut bed = Self { haproxy: Vec::new(), pair, _directory: directory };
+        let mut bed = Self { haproxy: Vec::new(), pair, directory: directory };
         for node in 0..bed.pair.nodes.len() {
             let host = &bed.pair.network.hosts[node];
-            bed.haproxy.push(Some(start_haproxy(host, node, bed._directory.path())?));
+            bed.haproxy.push(Some(start_haproxy(host, node, bed.directory.path())?));
             await_listeners(host)?;
         }
         Ok(bed)
