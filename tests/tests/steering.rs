@@ -36,7 +36,7 @@ impl Bed {
         let prefix = format!("st{}-{third}", std::process::id());
         let pair = Pair::new(&prefix, [10, 91, third], object::embedded()?, place)?;
         let directory = tempfile::tempdir()?;
-        let mut bed = Self { haproxy: Vec::new(), pair, directory: directory };
+        let mut bed = Self { haproxy: Vec::new(), pair, directory };
         for node in 0..bed.pair.nodes.len() {
             let host = &bed.pair.network.hosts[node];
             bed.haproxy.push(Some(start_haproxy(host, node, bed.directory.path())?));
