@@ -166,7 +166,12 @@ impl Federation {
         }
     }
 
-    /// Waits until every node runs as asked, sees all others, and was granted something by each.
+    /// Waits until every node runs as asked and sees all others.
+    pub fn wait_joined(&self, timeout: Duration) -> Result<()> {
+        self.wait_until(timeout, |statuses| condition::unjoined(statuses, &self.options))
+    }
+
+    /// Waits until every node runs as asked, sees all others, and was granted something by each, as idle nodes do.
     pub fn wait_settled(&self, timeout: Duration) -> Result<()> {
         self.wait_until(timeout, |statuses| condition::unsettled(statuses, &self.options))
     }

@@ -4,15 +4,26 @@ use dfaas_agent::{kernel::mode::Mode, status::Status};
 
 use super::options::Options;
 
-/// What is missing until every node runs as asked, sees all others, and was granted something by each.
+/// What is missing until every node runs as asked and sees all others.
+pub(super) fn unjoined(statuses: &[(&str, Status)], options: &Options) -> Option<String> {
+    statuses.iter().find_map(|(name, status)| Some(format!("{name} {}", node_unjoined(status, statuses, options)?)))
+}
+
+/// What is missing until every node was also granted something by each. Nodes under load may have nothing to grant.
 pub(super) fn unsettled(statuses: &[(&str, Status)], options: &Options) -> Option<String> {
-    statuses.iter().find_map(|(name, status)| {
-        let missing = node_unsettled(status, statuses, options)?;
-        Some(format!("{name} {missing}"))
+    let ungranted = |(name, status): &(&str, Status)| {
+        let others = statuses.iter().filter(|(_, other)| other.node != status.node);
+        let mut lacks = others.filter_map(|(other, other_status)| Some((other, without_grant(status, other_status)?)));
+        let (other, function) = lacks.next()?;
+        Some(format!("{name} was granted nothing by {other} for {function}"))
+    };
+    unjoined(statuses, options).or_else(|| {
+        let recalc = options.strategy.starts_with("recalc");
+        statuses.iter().filter(|_| recalc).find_map(ungranted)
     })
 }
 
-fn node_unsettled(status: &Status, all: &[(&str, Status)], options: &Options) -> Option<String> {
+fn node_unjoined(status: &Status, all: &[(&str, Status)], options: &Options) -> Option<String> {
     if status.kernel.mode != options.mode {
         let (mode, why) = (status.kernel.mode, status.kernel.why.join("; "));
         return Some(format!("is in mode {mode}, expected {}: {why}", options.mode));
@@ -30,11 +41,6 @@ fn node_unsettled(status: &Status, all: &[(&str, Status)], options: &Options) ->
                 return Some(format!("has no number for {other}, so cannot hand connections off to it"));
             }
             Some(_) => {}
-        }
-        if options.strategy.starts_with("recalc")
-            && let Some(function) = without_grant(status, other_status)
-        {
-            return Some(format!("was granted nothing by {other} for {function}"));
         }
     }
     None

@@ -36,7 +36,7 @@ fn a_killed_agent_comes_back_without_one_failed_call() {
     thread::sleep(Duration::from_secs(6));
     bed.start_agent(0).unwrap();
     bed.wait_ready(0).unwrap();
-    bed.wait_settled(crate::SETTLE).unwrap();
+    bed.wait_joined(crate::SETTLE).unwrap();
     thread::sleep(Duration::from_secs(3));
     assert_unharmed("a connection per call", &per_call.stop().unwrap(), 30);
     assert_unharmed("kept connections", &kept.stop().unwrap(), 30);
@@ -57,7 +57,7 @@ fn calls_are_forwarded_on_while_the_agent_is_away() {
     thread::sleep(Duration::from_secs(8));
     bed.start_agent(0).unwrap();
     bed.wait_ready(0).unwrap();
-    bed.wait_settled(crate::SETTLE).unwrap();
+    bed.wait_joined(crate::SETTLE).unwrap();
     thread::sleep(Duration::from_secs(3));
     assert_unharmed_from(&load.stop().unwrap(), 2);
 }
@@ -148,7 +148,7 @@ fn an_agent_is_replaced_without_one_failed_call() {
     bed.stop_agent(0).unwrap();
     bed.start_agent(0).unwrap();
     bed.wait_ready(0).unwrap();
-    bed.wait_settled(crate::SETTLE).unwrap();
+    bed.wait_joined(crate::SETTLE).unwrap();
     thread::sleep(Duration::from_secs(3));
     assert_eq!(bed.haproxy_pid(0).unwrap(), haproxy, "the new agent takes the running HAProxy over");
     assert_unharmed_from(&load.stop().unwrap(), 2);
