@@ -272,11 +272,13 @@ impl Agent {
         self.say_goodbye();
         self.overlay.shutdown().await;
         let detach = self.config.detach_on_exit;
+        // HAProxy first: what it still serves for peers comes through the tunnel; new connections find no listener and
+        // go back.
+        self.proxy.end(detach).await;
         if detach && let Some(active) = &mut self.kernel.active {
             active.detach().await?;
             tracing::info!("kernel path detached");
         }
-        self.proxy.end(detach).await;
         self.platform.stop().await;
         Ok(())
     }
