@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, os::unix::ffi::OsStringExt};
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 
 /// The kernel takes 128 KiB per variable and a share of the stack for all.
 const LIMIT_BYTES: usize = 64 << 10;
@@ -39,10 +39,13 @@ pub(super) fn variables(
     let mut variables = Vec::with_capacity(headers.len() + RESERVED.len());
     for name in headers.keys() {
         let variable = variable_name(name.as_str());
-        // As the watchdog does: the first of several values.
-        if let Some(value) = headers.get(name).filter(|_| !RESERVED.contains(&variable.as_str())) {
-            variables.push((variable, OsString::from_vec(value.as_bytes().to_vec())));
+        if RESERVED.contains(&variable.as_str()) {
+            continue;
         }
+        // All of several values, as one list (RFC 9110, 5.3). The watchdog takes the first; of `X-Forwarded-For` that
+        // would be what the client claims, and the proxy's own word would be lost.
+        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        variables.push((variable, OsString::from_vec(values.join(&b", "[..]))));
     }
     let path = decode(if path.is_empty() { "/" } else { path }).ok_or(BadRequest::Path)?;
     let length = if headers.contains_key(header::TRANSFER_ENCODING) { "-1".into() } else { body_bytes.to_string() };
@@ -96,8 +99,6 @@ fn decode(path: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn lines(path: &str, query: &str, headers: &[(&'static str, &'static str)]) -> Result<Vec<String>, BadRequest> {
@@ -121,7 +122,7 @@ mod tests {
             lines("/a%20b", "q=%20", &headers).unwrap(),
             [
                 "Http_User_Agent=curl",
-                "Http_X_Forwarded_For=1.2.3.4",
+                "Http_X_Forwarded_For=1.2.3.4, 5.6.7.8",
                 "Http_Method=POST",
                 "Http_Path=/a b",
                 "Http_Query=q=%20",
