@@ -73,7 +73,12 @@ impl Call {
 
 /// A client that keeps this many idle connections; what it sends is what the caller asked for.
 pub(super) fn client(idle_connections: usize) -> Result<Client> {
-    let client = Client::builder().pool_max_idle_per_host(idle_connections).redirect(Policy::none()).no_proxy();
+    // A bad link may keep an acknowledgement away for longer than the library's 30 s: the call's own time-out decides.
+    let client = Client::builder()
+        .pool_max_idle_per_host(idle_connections)
+        .redirect(Policy::none())
+        .no_proxy()
+        .tcp_user_timeout(None);
     client.build().context("cannot make an HTTP client")
 }
 
