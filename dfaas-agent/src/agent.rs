@@ -169,10 +169,6 @@ impl Agent {
     /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.
     async fn step(&mut self) {
         let now = Instant::now();
-        if self.still_holding(now) {
-            self.speak(now);
-            return;
-        }
         let started = Instant::now();
         self.decide(now);
         self.feed_kernel(now).await;

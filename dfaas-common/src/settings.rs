@@ -11,8 +11,6 @@ pub struct Settings {
     pub mss: u16,
     /// This node's end of the tunnel.
     pub tunnel_address: u32,
-    pub tunnel_port: u16,
-    pub reserved: u16,
     /// Listener for connections placed here.
     pub placed_address: u32,
     pub placed_port: u16,
@@ -33,8 +31,6 @@ impl Settings {
         service_port: 0,
         mss: 0,
         tunnel_address: 0,
-        tunnel_port: 0,
-        reserved: 0,
         placed_address: 0,
         placed_port: 0,
         handoff_port: 0,

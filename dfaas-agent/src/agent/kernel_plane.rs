@@ -132,10 +132,6 @@ impl KernelPlane {
 }
 
 impl KernelPlane {
-    pub(super) fn off() -> Self {
-        Self { mode: Mode::Off, xdp: None, why: Vec::new(), active: None }
-    }
-
     /// The maps, if connections can be handed off.
     pub(super) fn handoff(&self) -> Option<&Active> {
         self.active.as_ref().filter(|_| self.mode == Mode::Handoff)

@@ -44,7 +44,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
-    let mut kernel = KernelPlane::load(&config)?;
+    let kernel = KernelPlane::load(&config)?;
     let now = Instant::now();
     let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
@@ -65,11 +65,10 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         hold_until: (inherited > 0).then(|| now + config.overlay.heartbeat * HOLD_HEARTBEATS),
         kernel_error: None,
         next_housekeeping: now + Duration::from_secs(10),
-        kernel: KernelPlane::off(),
+        kernel,
         node,
         config,
     };
-    agent.kernel = std::mem::replace(&mut kernel, KernelPlane::off());
     if inherited > 0 {
         tracing::info!("taking over from a former agent: waiting for its {inherited} peers");
         agent.wait_for_inherited().await;

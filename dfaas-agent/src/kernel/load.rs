@@ -56,8 +56,6 @@ impl KernelSettings {
             service_port: self.service.port().to_be(),
             mss: cookie::MSS[3],
             tunnel_address: raw_v4(self.tunnel),
-            tunnel_port: dfaas_common::tunnel::PORT.to_be(),
-            reserved: 0,
             placed_address: raw_v4(*self.placed.ip()),
             placed_port: self.placed.port().to_be(),
             handoff_port: self.handoff.port().to_be(),
