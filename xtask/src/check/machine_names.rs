@@ -14,17 +14,8 @@ use crate::{
     step::say,
 };
 
-/// Hosts everybody may name.
-const PUBLIC_HOSTS: [&str; 8] = [
-    "crates.io",
-    "index.crates.io",
-    "static.crates.io",
-    "github.com",
-    "static.rust-lang.org",
-    "proxy.golang.org",
-    "pypi.org",
-    "registry.npmjs.org",
-];
+/// A host that everybody may name; the lock file names it in every entry.
+const PUBLIC_HOST: &str = "github.com";
 const PUBLIC_INDEX: &str = "registry+https://github.com/rust-lang/crates.io-index";
 const LOCK: &str = "Cargo.lock";
 
@@ -133,7 +124,7 @@ fn hosts_in(text: &str) -> Vec<String> {
     });
     let local = |host: &str| host == "localhost" || host.starts_with("127.");
     // A name without a point may be any word.
-    hosts.filter(|host| host.contains('.') && !PUBLIC_HOSTS.contains(&host.as_str()) && !local(host)).collect()
+    hosts.filter(|host| host.contains('.') && host != PUBLIC_HOST && !local(host)).collect()
 }
 
 #[cfg(test)]
@@ -168,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn mirrors_are_read_from_settings_and_public_hosts_are_not_private() {
+    fn mirrors_are_read_from_settings_and_the_public_host_is_not_private() {
         let settings =
-            "registry = \"sparse+https://user:pw@mirror.example.org:8443/index/\"\nx = 'https://index.crates.io/'";
+            "registry = \"sparse+https://user:pw@mirror.example.org:8443/index/\"\nx = 'https://github.com/x'";
         assert_eq!(hosts_in(settings), ["mirror.example.org"]);
         assert!(hosts_in("http://localhost:3128 http://127.0.0.1:1 http://proxy:3128").is_empty());
     }
