@@ -4,6 +4,7 @@
 //! * [`config`]: what the agent is told
 //! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`strategy`]: pure functions from what is known to a decision
+//! * [`forecast`]: what a node uses under a load
 //! * [`peers`], [`rates`]: what is known
 //! * [`kernel`]: the kernel data plane
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
@@ -19,6 +20,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod decision;
+pub mod forecast;
 pub mod http;
 pub mod kernel;
 pub mod logging;
