@@ -1,9 +1,11 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
 mod kernel_plane;
+mod planner;
 mod platform_task;
 mod proxy_task;
 mod report;
+mod rhythm;
 mod setup;
 mod speak;
 
@@ -19,17 +21,24 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{kernel_plane::KernelPlane, platform_task::PlatformView, proxy_task::ProxyTask, speak::Spoken};
+use self::{
+    kernel_plane::KernelPlane,
+    planner::Planner,
+    platform_task::PlatformView,
+    proxy_task::ProxyTask,
+    rhythm::{Rhythm, wall_clock},
+    speak::Spoken,
+};
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
     name::NodeId,
-    p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL, message::Message},
+    p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{Peers, Standing},
     platform::Platform,
     rates::{Rates, Sample},
     status::{Outcomes, Status},
-    strategy::{LocalFunction, Snapshot},
+    strategy::{Inputs, LocalFunction, Snapshot},
 };
 
 pub use self::report::Iterations;
@@ -52,6 +61,8 @@ pub struct Agent {
     proxy: ProxyTask,
     peers: Peers,
     rates: Rates,
+    rhythm: Rhythm,
+    planner: Planner,
     decision: Arc<Decision>,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
@@ -62,14 +73,25 @@ pub struct Agent {
     next_housekeeping: Instant,
 }
 
-/// Runs until `stop` says so.
-pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
+/// What the agent is told from outside.
+#[derive(Debug)]
+pub enum Order {
+    Stop,
+    /// New settings; only those that a running agent can take over differ.
+    Reload(Box<Config>),
+}
+
+/// Runs until it is told to stop.
+pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
     let (mut agent, server) = setup::start(config).await?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = stop.recv() => break,
+            order = orders.recv() => match order {
+                Some(Order::Reload(config)) => agent.reload(*config),
+                Some(Order::Stop) | None => break,
+            },
             event = agent.events.recv() => match event {
                 Some(event) => agent.hear(event).await,
                 None => anyhow::bail!("the overlay has ended"),
@@ -91,6 +113,16 @@ pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
 }
 
 impl Agent {
+    /// Obeys new settings from the next decision on.
+    fn reload(&mut self, config: Config) {
+        if config.strategy.strategy != self.config.strategy.strategy {
+            tracing::info!(from = %self.config.strategy.strategy, to = %config.strategy.strategy, "strategy switched");
+        }
+        self.peers.set_terms(config.terms());
+        self.rates.set_window(config.strategy.rate_window);
+        self.config = config;
+    }
+
     /// Takes note of what happened on the overlay.
     async fn hear(&mut self, event: OverlayEvent) {
         let now = Instant::now();
@@ -106,9 +138,7 @@ impl Agent {
             OverlayEvent::Identified { peer, protocols, .. } => {
                 self.peers.identified(&peer, protocols.iter().any(|p| p == PROTOCOL));
             }
-            OverlayEvent::Broadcast { from, message: Message::Recalc(info) } => {
-                self.peers.broadcast(from, info, now);
-            }
+            OverlayEvent::Broadcast { from, message } => self.peers.broadcast(from, message, now),
             OverlayEvent::State { from, state } => {
                 if state.leaving {
                     tracing::info!(peer = %from, "peer leaves");
@@ -118,7 +148,7 @@ impl Agent {
             }
             OverlayEvent::BadMessage { from, reason } => tracing::debug!(%from, %reason, "bad message"),
             OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
-            OverlayEvent::Broadcast { .. } | OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
+            OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
         }
     }
 
@@ -205,7 +235,11 @@ impl Agent {
     }
 
     fn decide(&mut self, now: Instant) {
-        let functions = self.config.strategy.strategy.decide(&self.snapshot(now));
+        let snapshot = self.snapshot(now);
+        self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
+        let planned = self.planner.planned.borrow().clone();
+        let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
+        let functions = self.config.strategy.strategy.decide(inputs);
         let peers = self.endpoints(now);
         if functions == self.decision.functions && peers == self.decision.peers {
             return;
@@ -219,7 +253,7 @@ impl Agent {
     fn endpoints(&self, now: Instant) -> BTreeMap<NodeId, PeerEndpoint> {
         let mut endpoints = BTreeMap::new();
         for (node, peer) in self.peers.iter() {
-            if peer.standing(now, self.config.overlay.peer_timeout) == Standing::Known {
+            if self.peers.standing(node, now) == Standing::Known {
                 continue;
             }
             let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };

@@ -122,7 +122,7 @@ impl Agent {
             node: node.clone(),
             host: peer.proxy.as_ref().map(|(host, _)| host.to_string()).unwrap_or_default(),
             direct: peer.direct,
-            state: peer.standing(now, self.config.overlay.peer_timeout).name().into(),
+            state: self.peers.standing(node, now).name().into(),
             age_ms: peer.age(now).as_millis() as u64,
             mode: peer.state.as_ref().map(|(s, _)| s.mode.to_string()).unwrap_or_default(),
             tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
