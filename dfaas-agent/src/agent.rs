@@ -64,6 +64,11 @@ pub struct Agent {
     rhythm: Rhythm,
     planner: Planner,
     decision: Arc<Decision>,
+    /// When it was made.
+    decided: Instant,
+    /// Version of the decision that the kernel obeys, and how long it took to get there.
+    kernel_version: u32,
+    decision_to_kernel: Duration,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
     iterations: Arc<report::Iterations>,
@@ -246,6 +251,7 @@ impl Agent {
         }
         let decision = Decision { version: self.decision.version + 1, functions, peers };
         self.decision = Arc::new(decision);
+        self.decided = Instant::now();
         self.proxy.apply(self.decision.clone());
     }
 
@@ -284,9 +290,12 @@ impl Agent {
         let Some(active) = self.kernel.active.as_mut() else { return Ok(()) };
         active.write_peers(&self.peers, now).await?;
         let written = active.write_routes(&self.decision, &kept)?;
-        if written > 0 {
+        if self.kernel_version != self.decision.version {
+            self.kernel_version = self.decision.version;
+            self.decision_to_kernel = self.decided.elapsed();
             tracing::debug!(version = self.decision.version, written, "kernel obeys");
         }
+        active.compare(now)?;
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
             active.housekeeping(&self.peers, now)?;
