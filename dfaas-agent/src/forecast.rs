@@ -2,6 +2,11 @@
 //!
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
+pub mod fallback;
+pub mod measured;
+pub mod node_state;
+pub mod remote;
+
 use std::fmt;
 
 use crate::name::FunctionName;

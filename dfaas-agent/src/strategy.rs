@@ -3,8 +3,10 @@
 //! All rates are calls per second.
 
 mod all_local;
+mod all_local;
 mod planned;
 pub mod recalc;
+pub mod rl_agent;
 mod static_weights;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};

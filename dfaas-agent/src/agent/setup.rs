@@ -152,6 +152,7 @@ fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Re
         placed: placed.then_some(config.kernel.placed.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
+        stages: false,
         gateway_host,
         gateway_port,
         exporter: None,
