@@ -12,6 +12,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * [`simulate`]: what a strategy would do to a federation
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -31,5 +32,7 @@ pub mod peers;
 pub mod platform;
 pub mod proxy;
 pub mod rates;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 pub mod status;
 pub mod strategy;
