@@ -1,6 +1,7 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
 mod kernel_plane;
+mod observe;
 mod planner;
 mod platform_task;
 mod proxy_task;
@@ -104,6 +105,11 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
             changed = agent.functions.changed() => {
                 if changed.is_err() {
                     anyhow::bail!("the platform task has ended");
+                }
+            }
+            changed = agent.planner.planned.changed() => {
+                if changed.is_err() {
+                    anyhow::bail!("the planner has ended");
                 }
             }
             _ = tick.tick() => {
@@ -242,6 +248,11 @@ impl Agent {
     fn decide(&mut self, now: Instant) {
         let snapshot = self.snapshot(now);
         self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
+        if self.config.strategy.strategy.is_planned() {
+            self.planner.observe(self.observed(now, &snapshot));
+        } else {
+            self.planner.rest();
+        }
         let planned = self.planner.planned.borrow().clone();
         let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
         let functions = self.config.strategy.strategy.decide(inputs);

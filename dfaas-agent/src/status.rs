@@ -85,7 +85,7 @@ pub struct KernelStatus {
     pub verdicts: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Component {
     pub kind: String,
     pub healthy: bool,

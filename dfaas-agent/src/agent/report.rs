@@ -84,7 +84,7 @@ impl Agent {
             proxy: self.proxy_status(),
             platform: self.platform_status(),
             overlay: self.overlay_status(),
-            planner: None,
+            planner: self.planner.planned.borrow().health.clone(),
             planes: self.planes(),
             peers: self.peer_statuses(now),
             functions: self.decision.functions.keys().map(|name| (name.clone(), self.function_status(name))).collect(),
