@@ -33,10 +33,11 @@ use self::{
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
-    name::NodeId,
+    name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{Peers, Standing},
     platform::Platform,
+    proxy::{FunctionSample, PeerSample},
     rates::{Rates, Sample},
     status::{Outcomes, Status},
     strategy::{Inputs, LocalFunction, Snapshot},
@@ -183,28 +184,36 @@ impl Agent {
         self.rates.record(Instant::now(), samples);
     }
 
-    fn samples(&self) -> BTreeMap<crate::name::FunctionName, Sample> {
+    fn samples(&self) -> BTreeMap<FunctionName, Sample> {
+        self.decision.functions.keys().map(|name| (name.clone(), self.sample(name))).collect()
+    }
+
+    /// What both data planes have counted of a function.
+    fn sample(&self, name: &FunctionName) -> Sample {
         let view = self.proxy.view.borrow();
-        let empty = crate::proxy::FunctionSample::default();
-        let mut samples = BTreeMap::new();
-        for name in self.decision.functions.keys() {
-            let kernel = self.kernel.function_counters(name);
-            let proxy = view.sample.functions.get(name).unwrap_or(&empty);
-            let from_peers: u64 =
-                proxy.from_peers.values().map(|p| (p.forwarded + p.handed_off).saturating_sub(p.refused)).sum();
-            let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
-            let totals = Outcomes {
-                // What the kernel gives HAProxy to steer is counted by both.
-                offered: kernel.seen.saturating_sub(kernel.to_proxy) + proxy.placed_kept + proxy.service,
-                local: proxy.served_local.saturating_sub(from_peers),
-                forwarded: kernel.forwarded + proxy.forwarded.values().sum::<u64>(),
-                rejected: kernel.refused + kernel.unavailable + proxy.refused,
-                received: from_peers,
-            };
-            let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
-            samples.insert(name.clone(), Sample { totals, kept });
-        }
-        samples
+        let empty = FunctionSample::default();
+        let kernel = self.kernel.function_counters(name);
+        let proxy = view.sample.functions.get(name).unwrap_or(&empty);
+        let taken = |p: &PeerSample| (p.forwarded + p.handed_off).saturating_sub(p.refused);
+        let received: u64 = proxy.from_peers.values().map(taken).sum();
+        let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
+        let by_kernel = Outcomes {
+            // What the kernel gives HAProxy to steer is counted by both.
+            offered: kernel.seen.saturating_sub(kernel.to_proxy),
+            local: proxy.placed_first,
+            forwarded: kernel.forwarded,
+            rejected: kernel.refused + kernel.unavailable,
+            received: handed_off.min(received),
+        };
+        let by_proxy = Outcomes {
+            offered: proxy.placed_kept + proxy.service,
+            local: proxy.served_local.saturating_sub(received + proxy.placed_first),
+            forwarded: proxy.forwarded.values().sum::<u64>(),
+            rejected: proxy.refused,
+            received: received.saturating_sub(handed_off),
+        };
+        let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
+        Sample { by_kernel, by_proxy, kept }
     }
 
     /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.

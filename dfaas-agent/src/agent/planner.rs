@@ -131,12 +131,11 @@ impl Task {
         while !self.shown.is_closed() {
             tick.tick().await;
             let observed = self.observed.borrow().clone();
-            match observed {
-                Some(observed) => self.step(&observed).await,
-                None => {
-                    self.strategy = None;
-                    self.show(Planned::default());
-                }
+            if let Some(observed) = observed {
+                self.step(&observed).await;
+            } else {
+                self.strategy = None;
+                self.show(Planned::default());
             }
         }
     }

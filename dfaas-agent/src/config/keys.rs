@@ -1,7 +1,7 @@
 //! The names of all settings. The original's keep their names and syntax (reference section 1.3).
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub name: &'static str,
     /// Empty: none.
