@@ -13,6 +13,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * [`simulate`]: what a strategy would do to a federation
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -34,5 +35,7 @@ pub mod platform;
 pub mod proxy;
 pub mod rates;
 pub mod rl_model;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 pub mod status;
 pub mod strategy;
