@@ -124,6 +124,7 @@ mod tests {
         let mut fallback = Fallback::new(LIMIT);
         fallback.record(start, Ok(1));
         assert_eq!(fallback.standing(after(start, 4000)), Standing::Nothing { why: "no new value came" });
-        assert_eq!(fallback.standing(start - Duration::from_secs(1)), Standing::Fresh(&1), "a clock that went back");
+        fallback.record(after(start, 5000), Ok(2));
+        assert_eq!(fallback.standing(after(start, 4000)), Standing::Fresh(&2), "asked with an older time");
     }
 }

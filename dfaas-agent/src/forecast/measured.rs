@@ -116,12 +116,11 @@ impl Measured {
             }
         }
         for (name, rate) in rates {
-            match self.functions.iter_mut().find(|f| f.name == *name) {
-                Some(known) => known.called |= *rate > 0.0,
-                None => {
-                    self.functions.push(Known { name: name.clone(), called: *rate > 0.0, own: [const { None }; 3] });
-                    self.rest.iter_mut().for_each(Fit::add_input);
-                }
+            if let Some(known) = self.functions.iter_mut().find(|f| f.name == *name) {
+                known.called |= *rate > 0.0;
+            } else {
+                self.functions.push(Known { name: name.clone(), called: *rate > 0.0, own: [const { None }; 3] });
+                self.rest.iter_mut().for_each(Fit::add_input);
             }
         }
     }

@@ -175,15 +175,18 @@ impl Question {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Answer {
-    cpu_usage_node: f64,
-    ram_usage_node: f64,
-    power_usage_node: f64,
+    #[serde(rename = "cpu_usage_node")]
+    cpu: f64,
+    #[serde(rename = "ram_usage_node")]
+    ram: f64,
+    #[serde(rename = "power_usage_node")]
+    power: f64,
 }
 
 impl Answer {
     fn usage(&self) -> Option<Usage> {
-        let usage = Usage { cpu: self.cpu_usage_node, ram: self.ram_usage_node, power: self.power_usage_node };
-        [usage.cpu, usage.ram, usage.power].iter().all(|v| v.is_finite() && *v >= 0.0).then_some(usage)
+        let Self { cpu, ram, power } = *self;
+        [cpu, ram, power].iter().all(|v| v.is_finite() && *v >= 0.0).then_some(Usage { cpu, ram, power })
     }
 }
 

@@ -66,13 +66,18 @@ type Row = [u64; Count::LEN];
 #[derive(Default)]
 pub(super) struct Reading {
     rows: BTreeMap<String, Row>,
+    /// Rows told by the very worker that counts in them, not by one that has a copy.
+    own: BTreeSet<String>,
     incomplete: bool,
 }
 
 impl Reading {
-    /// Takes a worker's answer to [`SHOW_CALLS`]. A row that several workers know is newest where it is highest.
-    pub(super) fn add_worker(&mut self, table: &str) {
+    /// Takes the answer of the worker `pid` to [`SHOW_CALLS`]. A row that several know is newest where it is highest.
+    pub(super) fn add_worker(&mut self, pid: Option<u32>, table: &str) {
         for (key, values) in rows(table) {
+            if pid.is_some() && key.rsplit_once('@').and_then(|(_, of)| of.parse().ok()) == pid {
+                self.own.insert(key.to_owned());
+            }
             let row = self.rows.entry(key.to_owned()).or_default();
             for (name, value) in values {
                 let index = name.strip_prefix("gpc").and_then(|index| index.parse::<usize>().ok());
@@ -107,14 +112,18 @@ pub(super) struct Accumulator {
 
 impl Accumulator {
     /// Names that `rendered` lacks are forgotten.
-    pub(super) fn absorb(&mut self, reading: Reading, rendered: &Rendered) {
+    pub(super) fn absorb(&mut self, mut reading: Reading, rendered: &Rendered) {
         for (key, Live { row, missing }) in std::mem::take(&mut self.live) {
-            match reading.rows.get(&key) {
-                // A count that fell began anew: an expired row that came back, or a reused pid.
+            match reading.rows.get_mut(&key) {
                 Some(now) if now.iter().zip(&row).all(|(now, before)| now >= before) => {}
+                // The last counts of a worker that has ended did not reach the copies of its row.
+                Some(copy) if !reading.own.contains(&key) => {
+                    copy.iter_mut().zip(&row).for_each(|(count, before)| *count = (*count).max(*before));
+                }
                 None if reading.incomplete || !missing => {
                     self.live.insert(key, Live { row, missing: missing || !reading.incomplete });
                 }
+                // A count that fell began anew: an expired row that came back, or a reused pid.
                 Some(_) | None => add(self.ended.entry(without_pid(&key).to_owned()).or_default(), &row),
             }
         }

@@ -76,13 +76,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rl_model.log");
         let log = ExchangeLog::new(path.clone(), 1 << 20);
-        let now = UNIX_EPOCH + Duration::from_secs(951_782_400);
+        let now = UNIX_EPOCH + Duration::from_secs(951_782_401);
         log.append(&json!({"a": 1}), r#" {"node_x": {"local": 0.5}} "#, now).unwrap();
         log.append(&json!({"a": 2}), "not\njson", now).unwrap();
         let expected = concat!(
-            r#"{"observation":{"a":1},"action":{"node_x":{"local":0.5}},"timestamp":"2000-02-29T00:00:00Z"}"#,
+            r#"{"observation":{"a":1},"action":{"node_x":{"local":0.5}},"timestamp":"2000-02-29T00:00:01Z"}"#,
             "\n",
-            r#"{"observation":{"a":2},"action":"not\njson","timestamp":"2000-02-29T00:00:00Z"}"#,
+            r#"{"observation":{"a":2},"action":"not\njson","timestamp":"2000-02-29T00:00:01Z"}"#,
             "\n"
         );
         assert_eq!(fs::read_to_string(path).unwrap(), expected);

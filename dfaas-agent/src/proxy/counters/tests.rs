@@ -32,7 +32,7 @@ fn rendered() -> Rendered {
 fn reading(workers: &[(u32, u64)]) -> Reading {
     let mut reading = Reading::default();
     for (pid, calls) in workers {
-        reading.add_worker(&table(*pid, *calls));
+        reading.add_worker(Some(*pid), &table(*pid, *calls));
     }
     reading
 }
@@ -78,6 +78,26 @@ fn counts_go_on_over_a_reload_and_a_reused_pid() {
     for _ in 0..3 {
         assert_eq!(service(Reading::default()), 19, "no rows yet");
     }
+}
+
+#[test]
+fn a_copy_that_lacks_the_last_counts_of_an_ended_worker_takes_nothing_back() {
+    let name: FunctionName = "fig-let".parse().unwrap();
+    let mut accumulator = Accumulator::default();
+    let mut service = |reading| {
+        accumulator.absorb(reading, &rendered());
+        accumulator.sample(&BTreeMap::new(), &ResponseTimes::default()).functions[&name].service
+    };
+    let copy = |calls| {
+        let mut reading = Reading::default();
+        reading.add_worker(Some(2), &table(1, calls));
+        reading
+    };
+    assert_eq!(service(reading(&[(1, 10)])), 10);
+    assert_eq!(service(copy(8)), 10);
+    assert_eq!(service(copy(9)), 10);
+    assert_eq!(service(Reading::default()), 10, "the copy has expired");
+    assert_eq!(service(Reading::default()), 10);
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn steering_frontend(text: &mut Text, settings: &ProxySettings, placed: bool) {
     check_sender(text);
     function_limit(text);
     if settings.stages {
-        stage::rules().iter().for_each(|rule| text.line(rule));
+        for rule in stage::rules() {
+            text.line(rule);
+        }
     }
     text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.name)]@%pid" unless {FROM_NODE}"#));
     text.line(format!(r#"http-request set-var-fmt(txn.pair) "%[var(txn.name)],%[var(txn.peer)]" if {FROM_NODE}"#));
