@@ -41,6 +41,9 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
         topic: config.overlay.topic.clone(),
+        rendezvous: config.overlay.rendezvous.clone(),
+        dht: config.overlay.dht,
+        search_pause: config.overlay.search_pause,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
