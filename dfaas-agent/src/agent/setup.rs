@@ -46,7 +46,11 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         topic: config.overlay.topic.clone(),
         rendezvous: config.overlay.rendezvous.clone(),
         dht: config.overlay.dht,
+        mdns: config.overlay.mdns,
         search_pause: config.overlay.search_pause,
+        members: config.overlay.members.clone(),
+        max_connections: config.overlay.max_connections,
+        message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;

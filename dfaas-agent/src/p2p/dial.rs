@@ -26,6 +26,8 @@ const REST: Duration = Duration::from_mins(10);
 pub(super) struct DialPlan {
     own: PeerId,
     targets: BTreeMap<PeerId, Target>,
+    /// `None`: everybody may be dialled.
+    members: Option<BTreeSet<PeerId>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,6 @@ pub(super) enum Source {
     /// Provider records, whoever kept them.
     Records,
     /// Answers from the local network.
-    #[allow(dead_code, reason = "mDNS follows")]
     Multicast,
 }
 
@@ -76,11 +77,17 @@ enum Phase {
 
 impl DialPlan {
     pub(super) fn new(own: PeerId, bootstrap: impl IntoIterator<Item = (PeerId, Multiaddr)>, now: Instant) -> Self {
-        let mut plan = Self { own, targets: BTreeMap::new() };
+        let mut plan = Self { own, targets: BTreeMap::new(), members: None };
         for (peer, address) in bootstrap.into_iter().filter(|(peer, _)| *peer != own) {
             plan.targets.entry(peer).or_insert_with(|| Target::new(Origin::Bootstrap, now)).addresses.push(address);
         }
         plan
+    }
+
+    /// Only these are dialled. Others are forgotten, but for bootstrap peers, who may become members again.
+    pub(super) fn set_members(&mut self, members: BTreeSet<PeerId>) {
+        self.targets.retain(|peer, target| target.origin == Origin::Bootstrap || members.contains(peer));
+        self.members = Some(members);
     }
 
     /// Addresses of a peer we are connected to, from itself: they replace what others said.
@@ -128,6 +135,10 @@ impl DialPlan {
         true
     }
 
+    pub(super) fn bootstrap(&self) -> impl Iterator<Item = &PeerId> {
+        self.targets.iter().filter(|(_, target)| target.origin == Origin::Bootstrap).map(|(peer, _)| peer)
+    }
+
     pub(super) fn connected(&mut self, peer: PeerId) {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.phase = Phase::Connected;
@@ -163,7 +174,10 @@ impl DialPlan {
     pub(super) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         self.targets.retain(|_, target| !matches!(target.phase, Phase::Resting(until) if until <= now));
         let dialling = self.targets.values().filter(|target| target.phase == Phase::Dialling).count();
-        let waiting = self.targets.iter_mut().filter(|(_, t)| matches!(t.phase, Phase::Waiting(at) if at <= now));
+        let members = &self.members;
+        let may_be = |peer: &PeerId| members.as_ref().is_none_or(|members| members.contains(peer));
+        let is_due = |target: &Target| matches!(target.phase, Phase::Waiting(at) if at <= now);
+        let waiting = self.targets.iter_mut().filter(|(peer, target)| is_due(target) && may_be(peer));
         waiting
             .take(MAX_DIALLING.saturating_sub(dialling))
             .map(|(peer, target)| {
@@ -173,8 +187,11 @@ impl DialPlan {
             .collect()
     }
 
-    /// Room for a peer; where none is left, one that is given up makes way.
+    /// Room for a peer that may be dialled; where none is left, one that is given up makes way.
     fn has_room(&mut self, peer: PeerId, now: Instant) -> bool {
+        if self.members.as_ref().is_some_and(|members| !members.contains(&peer)) {
+            return false;
+        }
         if self.targets.len() < MAX_TARGETS || self.targets.contains_key(&peer) {
             return true;
         }

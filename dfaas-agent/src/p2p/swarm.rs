@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder,
+    allow_block_list::{self, AllowedPeers},
     connection_limits::{self, ConnectionLimits},
     gossipsub::{self, IdentTopic},
     identify,
     identity::Keypair,
     noise, ping, request_response,
-    swarm::NetworkBehaviour,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, tls, yamux,
 };
 
@@ -20,7 +21,7 @@ use super::{
     gossip,
 };
 
-const MAX_CONNECTIONS: u32 = 512;
+pub(super) const MAX_CONNECTIONS: u32 = 512;
 const MAX_CONNECTING: u32 = 64;
 /// Both sides may dial at once, and old connections may not be known dead yet.
 const MAX_CONNECTIONS_PER_PEER: u32 = 4;
@@ -35,11 +36,20 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
+    /// On if there is a list of members.
+    pub(super) members: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
     pub(super) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) gossip: gossipsub::Behaviour,
     pub(super) dht: Dht,
     pub(super) direct: request_response::Behaviour<FrameCodec>,
+}
+
+/// Who may connect.
+pub(super) struct Rules {
+    pub(super) max_connections: u32,
+    /// True if only members may; there are none yet.
+    pub(super) members_only: bool,
 }
 
 /// `always_welcome` peers get in when the limits are reached.
@@ -48,18 +58,20 @@ pub(super) fn build(
     topic: &IdentTopic,
     agent: &str,
     dht: Dht,
+    rules: &Rules,
     always_welcome: impl Iterator<Item = PeerId>,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let mut limits = connection_limits::Behaviour::new(
         ConnectionLimits::default()
             .with_max_pending_incoming(Some(MAX_CONNECTING))
             .with_max_pending_outgoing(Some(MAX_CONNECTING))
-            .with_max_established(Some(MAX_CONNECTIONS))
+            .with_max_established(Some(rules.max_connections))
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER)),
     );
     always_welcome.for_each(|peer| limits.bypass_peer_id(&peer));
     let behaviour = Behaviour {
         limits,
+        members: rules.members_only.then(allow_block_list::Behaviour::default).into(),
         identify: identify::Behaviour::new(
             identify::Config::new("dfaas/1.0.0".into(), keypair.public())
                 .with_agent_version(agent.into())

@@ -44,6 +44,23 @@ fn a_bootstrap_peer_is_dialled_for_ever_with_growing_pauses() {
     assert_eq!(wait(&mut plan, &mut now), 1, "the pause starts again after a connection");
 }
 
+/// The original redials without a pause and never gets through its start (reference section 12, B2).
+#[test]
+fn an_unreachable_bootstrap_peer_costs_few_dials() {
+    let start = Instant::now();
+    let peer = PeerId::random();
+    let mut plan = plan(&[peer], start);
+    let mut dials = 0;
+    for tick in 0..4 * 3600 {
+        let now = start + Duration::from_millis(250) * tick;
+        for _ in plan.due(now) {
+            dials += 1;
+            plan.failed(peer, now, 0.5);
+        }
+    }
+    assert_eq!(dials, 124, "five in the first half minute, then two a minute");
+}
+
 #[test]
 fn chance_spreads_the_pauses() {
     assert_eq!(pause(0, 0.0), Duration::from_millis(750));
@@ -142,4 +159,20 @@ fn a_failure_of_a_dial_that_was_not_ours_changes_nothing() {
     assert_eq!(plan.failed(peer, now, 0.5), None);
     assert_eq!(plan.due(now + LONGEST_PAUSE), []);
     assert_eq!(plan.failed(PeerId::random(), now, 0.5), None);
+}
+
+#[test]
+fn only_members_are_dialled_and_a_bootstrap_peer_is_again_when_it_becomes_one() {
+    let now = Instant::now();
+    let (first, second, heard, known) = (PeerId::random(), PeerId::random(), PeerId::random(), PeerId::random());
+    let mut plan = plan(&[first, second], now);
+    plan.learn_hearsay(heard, vec![address(1)], Source::Multicast, now);
+    plan.learn_known(known, vec![address(2)], now);
+    plan.set_members([second, known].into());
+    assert_eq!(plan.due(now), [(second, vec![address(1)])]);
+    assert!(!plan.learn_hearsay(heard, vec![address(1)], Source::Records, now));
+    plan.set_members([first].into());
+    plan.lost(known, now, 0.5);
+    assert_eq!(plan.due(now + LONGEST_PAUSE), [(first, vec![address(1)])]);
+    assert!(!plan.targets.contains_key(&known));
 }

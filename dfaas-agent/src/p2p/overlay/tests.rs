@@ -2,7 +2,9 @@
 
 mod foreign;
 mod hostile;
+mod members;
 mod mesh;
+mod multicast;
 mod node;
 mod restart;
 mod state;

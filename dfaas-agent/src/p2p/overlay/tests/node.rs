@@ -46,6 +46,8 @@ impl Node {
         settings.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
         settings.bootstrap = bootstrap.iter().copied().cloned().collect();
         settings.search_pause = Duration::from_secs(1);
+        // These tests broadcast as fast as they can.
+        settings.message_rate = 1e6;
         change(&mut settings);
         let keypair = settings.keypair.clone();
         let (handle, events) = start(settings).unwrap();
