@@ -26,7 +26,7 @@ use crate::{
 use heard::Heard;
 
 /// A peer that is gone stays known so long: connections handed to it may live on.
-const MEMORY: Duration = Duration::from_mins(10);
+pub const MEMORY: Duration = Duration::from_mins(10);
 /// Authors of broadcasts need not be connected to us, and names cost nothing.
 const MAX_NODES: usize = 4096;
 

@@ -1,6 +1,7 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,6 +46,13 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
         topic: config.overlay.topic.clone(),
+        rendezvous: config.overlay.rendezvous.clone(),
+        dht: config.overlay.dht,
+        mdns: config.overlay.mdns,
+        search_pause: config.overlay.search_pause,
+        members: config.overlay.members.clone(),
+        max_connections: config.overlay.max_connections,
+        message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
@@ -64,6 +72,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         proxy: ProxyTask::none(),
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
+        revoked: BTreeMap::new(),
         rhythm: Rhythm::default(),
         planner,
         decision: Arc::new(Decision::default()),
@@ -90,7 +99,13 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     agent.kernel.attach(&agent.config)?;
     agent.tell_mode();
     agent.status.send_replace(Arc::new(agent.report(now)));
-    let server = http::serve(agent.config.http_address, agent.status.subscribe(), agent.iterations.clone()).await?;
+    let server = http::serve(
+        agent.config.http_address,
+        agent.status.subscribe(),
+        agent.iterations.clone(),
+        agent.overlay.clone(),
+    )
+    .await?;
     Ok((agent, server))
 }
 
