@@ -5,6 +5,7 @@
 
 pub mod keys;
 mod overlay;
+mod planning;
 pub mod sources;
 mod values;
 
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use overlay::OverlayConfig;
+pub use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
 
@@ -40,6 +42,7 @@ pub struct Config {
     pub proxy: ProxyConfig,
     pub platform: PlatformConfig,
     pub strategy: StrategyConfig,
+    pub planning: PlanningConfig,
     /// The agent's own HTTP server.
     pub http_address: SocketAddr,
     pub state_dir: PathBuf,
@@ -110,7 +113,7 @@ pub struct PlatformConfig {
     pub rate_limits: BTreeMap<FunctionName, u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StrategyConfig {
     pub strategy: Strategy,
     /// The original's arithmetic, for comparison.
@@ -205,6 +208,7 @@ impl Config {
                 burst: read.duration("AGENT_BURST", Duration::ZERO),
                 grant_lifetime: read.duration("AGENT_GRANT_LIFETIME", Duration::from_secs(1)),
             },
+            planning: PlanningConfig::read(&mut read),
             http_address: read.parse("AGENT_HTTP_ADDRESS"),
             state_dir,
             run_dir,

@@ -312,6 +312,11 @@ impl Peers {
         self.nodes.remove(node).is_some()
     }
 
+    /// It is no longer a member.
+    pub fn remove(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
+    }
+
     /// Forgets those that have been gone for long; returns them.
     pub fn forget(&mut self, now: Instant) -> Vec<NodeId> {
         let gone = |peer: &Peer| !peer.connected && peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);

@@ -1,6 +1,8 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
+    collections::BTreeSet,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,10 +15,12 @@ use super::{
     speak::Spoken,
 };
 use crate::{
+    cli::BadInput,
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
     http,
     kernel::mode::Mode,
+    name::NodeId,
     p2p::{self, OverlaySettings, identity::Identity},
     peers::Peers,
     platform::{
@@ -26,6 +30,7 @@ use crate::{
     },
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
+    strategy::rl_agent::Pace,
 };
 
 /// Heartbeats that a former agent's peers have to come back.
@@ -40,6 +45,10 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     tracing::info!(%node, host = %config.node.host, strategy = %config.strategy.strategy, "node");
     let platform = start_platform(&config).await?;
     let functions = platform_task::start(platform.clone(), config.platform.rate_limits.clone()).await;
+    let members = match &config.overlay.members_file {
+        Some(file) => Some((file.clone(), members_of(file)?)),
+        None => None,
+    };
     let settings = OverlaySettings {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
@@ -48,13 +57,15 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         dht: config.overlay.dht,
         mdns: config.overlay.mdns,
         search_pause: config.overlay.search_pause,
-        members: config.overlay.members.clone(),
+        members,
         max_connections: config.overlay.max_connections,
         message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
     let kernel = KernelPlane::load(&config)?;
+    let model_log = config.state_dir.join("rl_model.log");
+    let planner = Planner::start(node.clone(), platform.clone(), &config.planning, model_log)?;
     let now = Instant::now();
     let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
@@ -69,7 +80,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
         rhythm: Rhythm::default(),
-        planner: Planner { planned: watch::channel(Arc::default()).1 },
+        planner,
         decision: Arc::new(Decision::default()),
         decided: now,
         kernel_version: 0,
@@ -96,6 +107,10 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     agent.status.send_replace(Arc::new(agent.report(now)));
     let server = http::serve(agent.config.http_address, agent.status.subscribe(), agent.iterations.clone()).await?;
     Ok((agent, server))
+}
+
+fn members_of(file: &Path) -> Result<BTreeSet<NodeId>> {
+    Ok(p2p::members::read(file).map_err(|error| BadInput(format!("AGENT_PEERS_FILE: {error:#}")))?)
 }
 
 async fn start_platform(config: &Config) -> Result<Arc<dyn Platform>> {
@@ -141,7 +156,7 @@ fn function_user(name: &str) -> Result<Option<RunAs>> {
     Ok(Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
 }
 
-fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Result<ProxySettings> {
+fn proxy_settings(config: &Config, node: &NodeId, mode: Mode) -> Result<ProxySettings> {
     let any = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
     let (gateway_host, gateway_port) = match config.platform.kind {
         PlatformKind::OpenFaas => (config.platform.gateway_host.clone(), config.platform.gateway_port),
@@ -159,6 +174,7 @@ fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Re
         placed: placed.then_some(config.kernel.placed.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
+        stages: config.planning.pace == Pace::Stages,
         gateway_host,
         gateway_port,
         exporter: None,
