@@ -1,6 +1,8 @@
 //! Very many hostile broadcasts, signed as they must be, that reach a node through a neighbour who passes on
 //! anything, as the original's agents do. In a program of its own, so that its memory is its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 use std::time::Duration;
 
 use dfaas_agent::p2p::{Count, DEFAULT_TOPIC, OverlayEvent, OverlayHandle, OverlaySettings, message::Message, start};
