@@ -12,6 +12,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * `plot`: charts as files (features `load`, `simulate`)
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,8 @@ pub mod name;
 pub mod p2p;
 pub mod peers;
 pub mod platform;
+#[cfg(any(feature = "load", feature = "simulate"))]
+pub mod plot;
 pub mod proxy;
 pub mod rates;
 pub mod status;
