@@ -7,6 +7,9 @@ pub mod keys;
 pub mod sources;
 mod values;
 
+#[cfg(feature = "load")]
+pub(crate) use self::values::parse_duration;
+
 use std::{
     collections::BTreeMap,
     fmt,

@@ -12,6 +12,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * `load`: the load player (feature `load`)
 //! * `plot`: charts as files (features `load`, `simulate`)
 //! * [`cli`], [`logging`]: the program
 
@@ -24,6 +25,8 @@ pub mod decision;
 pub mod forecast;
 pub mod http;
 pub mod kernel;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod name;
