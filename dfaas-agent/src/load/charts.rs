@@ -99,7 +99,9 @@ fn over_time(records: &[Record], start: u64) -> Chart {
         let ms = record.latency.as_secs_f64() * 1e3;
         seconds.entry(second(start, record.due_ns)).or_default().push(ms);
     }
-    seconds.values_mut().for_each(|values| values.sort_by(f64::total_cmp));
+    for values in seconds.values_mut() {
+        values.sort_by(f64::total_cmp);
+    }
     let series = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)].map(|(name, share)| {
         let rank = |n: usize| ((n as f64 * share).ceil() as usize).clamp(1, n) - 1;
         let point = |(second, values): (&usize, &Vec<f64>)| (*second as f64 + 0.5, values[rank(values.len())]);

@@ -153,7 +153,7 @@ mod tests {
         let all = walk(7);
         // Five standard deviations of a Poisson count.
         assert!((all.len() as f64 - 20_000.0).abs() < 5.0 * 20_000f64.sqrt(), "{}", all.len());
-        let gaps: Vec<f64> = all.windows(2).map(|w| (w[1].due - w[0].due).as_secs_f64() * 1e3).collect();
+        let gaps: Vec<f64> = all.windows(2).map(|w| w[1].due.saturating_sub(w[0].due).as_secs_f64() * 1e3).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         // Of an exponential distribution: the square of the mean.

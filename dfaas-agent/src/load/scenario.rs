@@ -1,13 +1,12 @@
 //! A scenario: several attacks with their times and the conditions they must meet, from a TOML file.
 
 pub mod environment;
+mod file;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use bytes::Bytes;
-use serde::{Deserialize, Deserializer, de};
-
-use super::{Arrivals, Attack, DEFAULT_TIMEOUT, plan::Stage, target, target::Target, threshold::Threshold, units};
+use self::file::File;
+use super::{Attack, DEFAULT_TIMEOUT, threshold::Threshold};
 use crate::cli::BadInput;
 
 #[derive(Clone, Debug, Default)]
@@ -21,105 +20,6 @@ pub struct Scenario {
     pub thresholds: Vec<Threshold>,
     /// Of the attack with the same index.
     pub attack_thresholds: Vec<Vec<Threshold>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    nodes: Vec<String>,
-    #[serde(default)]
-    wait: Time,
-    #[serde(default)]
-    seed: u64,
-    #[serde(default)]
-    timeout: Option<Time>,
-    #[serde(default, deserialize_with = "thresholds")]
-    thresholds: Vec<Threshold>,
-    #[serde(default)]
-    attack: Vec<AttackTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AttackTable {
-    name: String,
-    #[serde(default)]
-    delay: Time,
-    target: String,
-    #[serde(default)]
-    method: Option<String>,
-    #[serde(default)]
-    body: Option<String>,
-    /// From the folder of the scenario.
-    #[serde(default)]
-    body_file: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    rate: Option<Rate>,
-    #[serde(default)]
-    duration: Option<Time>,
-    #[serde(default)]
-    stages: Vec<StageTable>,
-    #[serde(default)]
-    poisson: bool,
-    #[serde(default)]
-    close: bool,
-    #[serde(default)]
-    stage_headers: bool,
-    #[serde(default)]
-    timeout: Option<Time>,
-    #[serde(default, deserialize_with = "thresholds")]
-    thresholds: Vec<Threshold>,
-}
-
-/// `from` makes a ramp.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StageTable {
-    #[serde(default)]
-    from: Option<Rate>,
-    rate: Rate,
-    duration: Time,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Time(Duration);
-#[derive(Clone, Copy)]
-struct Rate(f64);
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a number or a text")]
-enum NumberOrText {
-    Number(f64),
-    Text(String),
-}
-
-impl NumberOrText {
-    fn text(self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        units::duration(&NumberOrText::deserialize(from)?.text()).map(Self).map_err(de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        units::rate(&NumberOrText::deserialize(from)?.text()).map(Self).map_err(de::Error::custom)
-    }
-}
-
-fn thresholds<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Threshold>, D::Error> {
-    let texts = Vec::<String>::deserialize(from)?;
-    texts.iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
 }
 
 /// Reads a scenario. Errors name file, line and field.
@@ -149,46 +49,6 @@ fn parse(text: &str, folder: &Path) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
-impl AttackTable {
-    fn attack(self, folder: &Path, timeout: Duration, seed: u64) -> Result<Attack, String> {
-        check_name(&self.name)?;
-        let body = match (&self.body, &self.body_file) {
-            (Some(_), Some(_)) => return Err("body and body_file, expected at most one of them".into()),
-            (Some(text), None) => target::body(text)?,
-            (None, Some(path)) => target::body_file(&folder.join(path))?,
-            (None, None) => Bytes::new(),
-        };
-        let method = self.method.as_deref().unwrap_or(if body.is_empty() { "GET" } else { "POST" });
-        let headers: Vec<_> = self.headers.clone().into_iter().collect();
-        let target = Target::new(method, &self.target, &headers, body)?;
-        Ok(Attack {
-            stages: self.stages()?,
-            name: self.name,
-            delay: self.delay.0,
-            targets: vec![target],
-            arrivals: if self.poisson { Arrivals::Poisson { seed } } else { Arrivals::Constant },
-            timeout,
-            close: self.close,
-            stage_headers: self.stage_headers,
-        })
-    }
-
-    fn stages(&self) -> Result<Vec<Stage>, String> {
-        match (self.rate, self.duration, self.stages.as_slice()) {
-            (Some(rate), Some(duration), []) => Ok(vec![Stage::constant(rate.0, duration.0)]),
-            (None, None, [_, ..]) => {
-                let stage = |stage: &StageTable| Stage {
-                    from: stage.from.unwrap_or(stage.rate).0,
-                    to: stage.rate.0,
-                    duration: stage.duration.0,
-                };
-                Ok(self.stages.iter().map(stage).collect())
-            }
-            _ => Err("expected either rate and duration, or stages".into()),
-        }
-    }
-}
-
 /// The name becomes that of a folder.
 pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -200,7 +60,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Arrivals, plan::Stage},
+        *,
+    };
 
     const GOOD: &str = r#"
         nodes = ["http://10.0.0.1:30080"]

@@ -1,11 +1,13 @@
 //! Many records in a few numbers.
 
+mod times;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::record::{Record, nanos};
+pub use self::times::{Milliseconds, Times};
+use super::record::Record;
 
 /// Different names and errors that are told apart; what a server sends must not fill memory.
 const MAX_NAMES: usize = 200;
@@ -31,64 +33,6 @@ pub struct Tally {
     first_due: u64,
     last_due: u64,
     end: u64,
-}
-
-/// Durations: an HDR histogram of three digits, with the exact mean and extremes.
-#[derive(Clone, Debug)]
-pub struct Times {
-    histogram: Histogram<u64>,
-    sum_ns: u128,
-    min_ns: u64,
-    max_ns: u64,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        let histogram = Histogram::new(3).expect("three digits are allowed");
-        Self { histogram, sum_ns: 0, min_ns: u64::MAX, max_ns: 0 }
-    }
-}
-
-impl Times {
-    pub fn add(&mut self, duration: Duration) {
-        let ns = nanos(duration);
-        // Grows as far as it must; only values beyond its largest possible size, centuries, are left out.
-        let _ = self.histogram.record(ns);
-        self.sum_ns += u128::from(ns);
-        self.min_ns = self.min_ns.min(ns);
-        self.max_ns = self.max_ns.max(ns);
-    }
-
-    pub fn mean(&self) -> Duration {
-        let n = u128::from(self.histogram.len()).max(1);
-        Duration::from_nanos(u64::try_from(self.sum_ns / n).unwrap_or(u64::MAX))
-    }
-
-    /// So many percent are at most this long; never more than the longest.
-    pub fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_nanos(self.histogram.value_at_percentile(percent).min(self.max_ns))
-    }
-
-    pub fn min(&self) -> Duration {
-        Duration::from_nanos(if self.histogram.is_empty() { 0 } else { self.min_ns })
-    }
-
-    pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.max_ns)
-    }
-
-    fn milliseconds(&self) -> Milliseconds {
-        let ms = |duration: Duration| duration.as_nanos() as f64 / 1e6;
-        let at = |percent| ms(self.percentile(percent));
-        Milliseconds {
-            mean: ms(self.mean()),
-            p50: at(50.0),
-            p90: at(90.0),
-            p95: at(95.0),
-            p99: at(99.0),
-            max: ms(self.max()),
-        }
-    }
 }
 
 impl Default for Tally {
@@ -216,16 +160,6 @@ pub struct Summary {
     pub errors: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Milliseconds {
-    pub mean: f64,
-    pub p50: f64,
-    pub p90: f64,
-    pub p95: f64,
-    pub p99: f64,
-    pub max: f64,
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::record::samples::record, *};
@@ -240,18 +174,6 @@ mod tests {
         assert_eq!(tally.by_status, BTreeMap::from([(0, 1), (200, 1), (429, 1)]));
         assert_eq!(tally.by_node, BTreeMap::from([("n1".into(), 1), (UNKNOWN.into(), 1)]));
         assert_eq!(tally.errors["connection refused"], 2);
-    }
-
-    #[test]
-    fn percentiles_are_right_to_three_digits_and_never_above_the_maximum() {
-        let records: Vec<_> = (1..=1_000).map(|ms| record("a", ms, 200, ms)).collect();
-        let summary = Tally::of(&records).summary();
-        let latency = summary.latency_ms;
-        for (got, expected) in [(latency.p50, 500.0), (latency.p95, 950.0), (latency.p99, 990.0)] {
-            assert!((got - expected).abs() <= expected / 1e3 + 1.0, "{got} instead of {expected}");
-        }
-        assert_eq!((latency.mean, latency.max), (500.5, 1_000.0));
-        assert!(latency.p99 <= latency.max);
     }
 
     #[test]
