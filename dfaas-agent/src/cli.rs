@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod config;
 mod detach;
 #[cfg(feature = "load")]
 mod load;
@@ -23,6 +24,7 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
+        Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
         #[cfg(feature = "load")]
         Entry { command: load::command(), run: load::run },

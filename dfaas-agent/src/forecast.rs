@@ -2,6 +2,16 @@
 //!
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
+pub mod fallback;
+pub mod groups;
+pub mod lightgbm;
+pub mod measured;
+pub mod models;
+pub mod node_state;
+pub mod remote;
+pub mod scalers;
+pub mod tree;
+
 use std::fmt;
 
 use crate::name::FunctionName;

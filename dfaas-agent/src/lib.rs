@@ -5,6 +5,7 @@
 //! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`strategy`]: pure functions from what is known to a decision
 //! * [`forecast`]: what a node uses under a load
+//! * [`rl_model`]: the service that the RL agent asks
 //! * [`peers`], [`rates`]: what is known
 //! * [`kernel`]: the kernel data plane
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
@@ -14,6 +15,7 @@
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
 //! * `load`: the load player (feature `load`)
 //! * `plot`: charts as files (features `load`, `simulate`)
+//! * [`simulate`]: what a strategy would do to a federation
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -24,6 +26,7 @@ pub mod config;
 pub mod decision;
 pub mod forecast;
 pub mod http;
+mod http_body;
 pub mod kernel;
 #[cfg(feature = "load")]
 pub mod load;
@@ -37,5 +40,8 @@ pub mod platform;
 pub mod plot;
 pub mod proxy;
 pub mod rates;
+pub mod rl_model;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 pub mod status;
 pub mod strategy;

@@ -155,7 +155,7 @@ impl Federation {
                 bail!("agent of {} has ended, {status}; {}", node.name, node.last_lines());
             }
             self.options.stop.check()?;
-            match Node::healthy(&entrance) {
+            match Node::ready(&entrance) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
                     let error = error.context(format!("agent of {} is not ready after {READY:?}", node.name));
@@ -199,6 +199,11 @@ impl Federation {
     /// Status of every node with its name.
     pub fn statuses(&self) -> Result<Vec<(&str, Status)>> {
         self.nodes.iter().enumerate().map(|(i, node)| Ok((node.name.as_str(), self.status(i)?))).collect()
+    }
+
+    /// Writes settings into the node's file, and has its agent read it again.
+    pub fn change_settings(&self, i: usize, changes: &[(&str, &str)]) -> Result<()> {
+        self.nodes[i].change_settings(changes)
     }
 
     /// Ends the agent as a crash would; HAProxy and the kernel path stay.

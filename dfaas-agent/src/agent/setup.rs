@@ -1,6 +1,7 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +9,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Agent, kernel_plane::KernelPlane, platform_task, proxy_task::ProxyTask, report, speak::Spoken};
+use super::{
+    Agent, kernel_plane::KernelPlane, planner::Planner, platform_task, proxy_task::ProxyTask, report, rhythm::Rhythm,
+    speak::Spoken,
+};
 use crate::{
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
@@ -23,6 +27,7 @@ use crate::{
     },
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
+    strategy::rl_agent::Pace,
 };
 
 /// Heartbeats that a former agent's peers have to come back.
@@ -41,10 +46,19 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
         topic: config.overlay.topic.clone(),
+        rendezvous: config.overlay.rendezvous.clone(),
+        dht: config.overlay.dht,
+        mdns: config.overlay.mdns,
+        search_pause: config.overlay.search_pause,
+        members: config.overlay.members.clone(),
+        max_connections: config.overlay.max_connections,
+        message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
     let kernel = KernelPlane::load(&config)?;
+    let model_log = config.state_dir.join("rl_model.log");
+    let planner = Planner::start(node.clone(), platform.clone(), &config.planning, model_log)?;
     let now = Instant::now();
     let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
@@ -56,9 +70,15 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         functions,
         // Replaced below, once there is a decision to start it with.
         proxy: ProxyTask::none(),
-        peers: Peers::new(node.clone(), config.overlay.peer_timeout),
+        peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
+        revoked: BTreeMap::new(),
+        rhythm: Rhythm::default(),
+        planner,
         decision: Arc::new(Decision::default()),
+        decided: now,
+        kernel_version: 0,
+        decision_to_kernel: Duration::ZERO,
         spoken: Spoken::new(),
         status: watch::channel(Arc::new(report::nothing(&node))).0,
         iterations: Arc::new(report::Iterations::new()?),
@@ -79,7 +99,13 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     agent.kernel.attach(&agent.config)?;
     agent.tell_mode();
     agent.status.send_replace(Arc::new(agent.report(now)));
-    let server = http::serve(agent.config.http_address, agent.status.subscribe(), agent.iterations.clone()).await?;
+    let server = http::serve(
+        agent.config.http_address,
+        agent.status.subscribe(),
+        agent.iterations.clone(),
+        agent.overlay.clone(),
+    )
+    .await?;
     Ok((agent, server))
 }
 
@@ -144,6 +170,7 @@ fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Re
         placed: placed.then_some(config.kernel.placed.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
+        stages: config.planning.pace == Pace::Stages,
         gateway_host,
         gateway_port,
         exporter: None,

@@ -11,7 +11,7 @@ use dfaas_common::{
     address::raw_v4,
     http::Name,
     packet::{Be16, Be32},
-    peer::{MAX_PEERS, Peer, Seal},
+    peer::{DEAD, MAX_PEERS, Peer, Seal},
     route::{MAX_FUNCTIONS, Route},
 };
 
@@ -166,6 +166,17 @@ impl Sync {
         fresh.into_iter().try_for_each(|address| self.tables.set_peer_address(address, number))
     }
 
+    /// Ends all traffic with a peer at once. It keeps its number, which connections that were handed to it name.
+    pub fn revoke_peer(&mut self, node: &NodeId) -> Result<()> {
+        let Some(entry) = self.peers.get_mut(node).filter(|entry| entry.peer.tunnel != Be32::default()) else {
+            return Ok(());
+        };
+        entry.peer =
+            Peer { send: Seal::default(), receive: Default::default(), expires_ns: 0, state: DEAD, ..entry.peer };
+        let (number, peer) = (entry.number, entry.peer);
+        self.tables.set_peer(number, &peer)
+    }
+
     /// Takes a peer out of the maps and frees its number.
     pub fn remove_peer(&mut self, node: &NodeId) -> Result<()> {
         let Some(entry) = self.peers.remove(node) else { return Ok(()) };
@@ -219,6 +230,33 @@ impl Sync {
             written += 1;
         }
         Ok(written)
+    }
+
+    /// Compares the kernel's tables with what was written, and puts right what differs; how many did.
+    pub fn repair(&mut self) -> Result<usize> {
+        let mut found: BTreeMap<Name, Route> = self.tables.routes().into_iter().collect();
+        let mut repaired = 0;
+        for (name, route) in &self.routes {
+            let key = key(name)?;
+            if found.remove(&key).as_ref() != Some(route) {
+                self.tables.set_route(&key, route)?;
+                repaired += 1;
+            }
+        }
+        for foreign in found.keys() {
+            self.tables.remove_route(foreign)?;
+            repaired += 1;
+        }
+        let peers: BTreeMap<u32, Peer> = self.tables.peers().into_iter().collect();
+        let known = self.peers.values().chain(self.inherited.values());
+        // One without a tunnel has never been written.
+        for entry in known.filter(|entry| entry.peer.tunnel != Be32::default()) {
+            if peers.get(&entry.number) != Some(&entry.peer) {
+                self.tables.set_peer(entry.number, &entry.peer)?;
+                repaired += 1;
+            }
+        }
+        Ok(repaired)
     }
 
     fn number_function(&mut self, name: &FunctionName) -> Result<Option<u32>> {

@@ -59,6 +59,21 @@ pub enum OverlayEvent {
     },
 }
 
+impl OverlayEvent {
+    /// Whom it is about.
+    pub fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::Listening(_) => None,
+            Self::Connected { peer, .. }
+            | Self::Disconnected { peer }
+            | Self::Identified { peer, .. }
+            | Self::StateRefused { peer, .. }
+            | Self::StateAcknowledged { peer, .. } => Some(peer),
+            Self::Broadcast { from, .. } | Self::BadMessage { from, .. } | Self::State { from, .. } => Some(from),
+        }
+    }
+}
+
 /// Events the channel holds.
 const CAPACITY: usize = 512;
 
