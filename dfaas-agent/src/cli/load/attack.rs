@@ -27,7 +27,7 @@ pub(super) fn command() -> Command {
         .about("Read targets as vegeta does, write results as vegeta does")
         .long_about(
             "Takes the place of `vegeta attack -format=json`: targets are JSON objects, one a line, results too, and \
-             `vegeta report` reads them. Flags may have one dash.\n\nExample:\n  jq -ncM '{method: \"GET\", url: \
+             in the form of `vegeta encode`. Flags may have one dash.\n\nExample:\n  jq -ncM '{method: \"GET\", url: \
              \"http://10.0.0.1:30080/function/figlet\", body: \"Hello!\" | @base64, header: {\"Content-Type\": \
              [\"text/plain\"]}}' | dfaas-agent load attack -format=json -rate=50/s -duration=5m | tee results.json | \
              dfaas-agent load report -",
