@@ -2,6 +2,8 @@
 
 mod config;
 mod detach;
+#[cfg(feature = "load")]
+mod load;
 mod run;
 mod settings;
 mod status;
@@ -24,6 +26,8 @@ fn entries() -> Vec<Entry> {
         Entry { command: status::command(), run: status::run },
         Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
+        #[cfg(feature = "load")]
+        Entry { command: load::command(), run: load::run },
     ]
 }
 
@@ -35,7 +39,11 @@ pub fn main() -> Result<ExitCode> {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(entries().into_iter().map(|entry| entry.command));
-    let (name, args) = command.get_matches().remove_subcommand().context("no command")?;
+    #[cfg(feature = "load")]
+    let given = load::with_double_dashes(std::env::args_os());
+    #[cfg(not(feature = "load"))]
+    let given = std::env::args_os();
+    let (name, args) = command.get_matches_from(given).remove_subcommand().context("no command")?;
     let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
     (entry.run)(&args)
 }

@@ -13,6 +13,8 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * `load`: the load player (feature `load`)
+//! * `plot`: charts as files (features `load`, `simulate`)
 //! * [`simulate`]: what a strategy would do to a federation
 //! * [`cli`], [`logging`]: the program
 
@@ -26,12 +28,16 @@ pub mod forecast;
 pub mod http;
 mod http_body;
 pub mod kernel;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod name;
 pub mod p2p;
 pub mod peers;
 pub mod platform;
+#[cfg(any(feature = "load", feature = "simulate"))]
+pub mod plot;
 pub mod proxy;
 pub mod rates;
 pub mod rl_model;
