@@ -91,6 +91,7 @@ impl RunArgs {
             xdp: self.xdp,
             place: Place::Host,
             functions: Functions::InAgent,
+            guests: 0,
             agent,
             directory: self.directory.clone(),
             settings: self.settings.iter().cloned().collect(),
