@@ -4,6 +4,7 @@
 //! into a checked [`Config`]. All wrong values are reported at once.
 
 pub mod keys;
+mod overlay;
 pub mod sources;
 mod values;
 
@@ -15,13 +16,14 @@ use std::{
     time::Duration,
 };
 
-use libp2p::Multiaddr;
+pub use overlay::OverlayConfig;
 use sources::Resolved;
 use values::Reader;
 
 use crate::{
     kernel::mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
+    peers::Terms,
     strategy::Strategy,
 };
 
@@ -53,16 +55,6 @@ pub struct NodeConfig {
     pub service: SocketAddrV4,
     /// Where peers' proxies send calls.
     pub peer_port: u16,
-}
-
-#[derive(Clone, Debug)]
-pub struct OverlayConfig {
-    pub listen: Vec<Multiaddr>,
-    pub private_key_file: PathBuf,
-    pub bootstrap: Vec<Multiaddr>,
-    pub topic: String,
-    pub heartbeat: Duration,
-    pub peer_timeout: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -121,6 +113,8 @@ pub struct PlatformConfig {
 #[derive(Clone, Debug)]
 pub struct StrategyConfig {
     pub strategy: Strategy,
+    /// The original's arithmetic, for comparison.
+    pub compat: bool,
     pub period: Duration,
     pub rate_window: Duration,
     pub burst: Duration,
@@ -156,9 +150,6 @@ impl Config {
         let tunnel: Ipv4Addr = read.parse_or("AGENT_TUNNEL_ADDRESS", || fallback.clone());
         let state_dir: PathBuf = read.parse("AGENT_STATE_DIR");
         let run_dir: PathBuf = read.parse("AGENT_RUN_DIR");
-        let or_in = |read: &mut Reader<'_>, key, directory: &PathBuf, name: &str| {
-            read.optional::<PathBuf>(key).unwrap_or_else(|| directory.join(name))
-        };
         let config = Self {
             debug: read.bool("AGENT_DEBUG"),
             log_datetime: read.bool("AGENT_LOG_DATETIME"),
@@ -168,14 +159,7 @@ impl Config {
                 service: SocketAddrV4::new(service_ip, read.port("AGENT_SERVICE_PORT")),
                 peer_port: read.port("AGENT_PEER_PORT"),
             },
-            overlay: OverlayConfig {
-                listen: read.list("AGENT_LISTEN"),
-                private_key_file: or_in(&mut read, "AGENT_PRIVATE_KEY_FILE", &state_dir, "privatekey.pem"),
-                bootstrap: read.bootstrap(),
-                topic: read.parse("AGENT_PUBSUB_TOPIC"),
-                heartbeat: read.duration("AGENT_HEARTBEAT", Duration::from_millis(50)),
-                peer_timeout: read.duration("AGENT_PEER_TIMEOUT", Duration::from_millis(200)),
-            },
+            overlay: OverlayConfig::read(&mut read, state_dir.join("privatekey.pem")),
             kernel: KernelConfig {
                 mode: read.auto("AGENT_MODE"),
                 xdp: read.choice(
@@ -215,6 +199,7 @@ impl Config {
             },
             strategy: StrategyConfig {
                 strategy: read.parse("AGENT_STRATEGY"),
+                compat: read.bool("AGENT_COMPAT"),
                 period: read.duration("AGENT_RECALC_PERIOD", Duration::from_secs(1)),
                 rate_window: read.duration("AGENT_RATE_WINDOW", Duration::from_millis(100)),
                 burst: read.duration("AGENT_BURST", Duration::ZERO),
@@ -227,6 +212,12 @@ impl Config {
         };
         read.finish()?;
         Ok(config)
+    }
+
+    /// What peers must do to count.
+    pub fn terms(&self) -> Terms {
+        let strategy = &self.strategy;
+        Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
     }
 
     /// Addresses this node answers on for others.

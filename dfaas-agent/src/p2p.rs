@@ -5,6 +5,7 @@
 //! * [`direct`]: what our own nodes tell each other beside them
 //! * [`event`]: what the agent hears of all this
 //! * `swarm`, `gossip`: libp2p set up as the original's
+//! * `dht`, `names`: where nodes are found
 //! * `dial`, `address`: whom to connect to
 //! * `overlay`, `handle`: the task that owns the node, and the agent's side of it
 
@@ -16,13 +17,16 @@ pub mod message;
 mod address;
 mod bucket;
 mod counters;
+mod dht;
 mod dial;
 mod gossip;
 mod handle;
+mod names;
 mod overlay;
 mod swarm;
 
 pub use counters::{Count, Counters};
+pub use dht::DEFAULT_RENDEZVOUS;
 pub use event::OverlayEvent;
 pub use gossip::DEFAULT_TOPIC;
 pub use handle::{ConnectedPeer, OverlayError, OverlayHandle};

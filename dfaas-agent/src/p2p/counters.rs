@@ -51,6 +51,12 @@ counts! {
     StateDropped = "event_dropped", "state";
     OtherDropped = "event_dropped", "other";
     DialFailed = "dial", "failed";
+    SearchDone = "dht_search", "done";
+    SearchFailed = "dht_search", "failed";
+    ProviderFound = "dht_search", "found";
+    Advertised = "dht_advertise", "done";
+    AdvertiseFailed = "dht_advertise", "failed";
+    RecordRefused = "dht_record", "refused";
     ConnectionRefused = "connection", "refused";
     PingFailed = "connection", "ping_failed";
 }

@@ -17,8 +17,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Dials at the same time.
 const MAX_DIALLING: usize = 16;
 const MAX_TARGETS: usize = 1024;
-/// Targets one peer may make us keep.
-const MAX_PER_SOURCE: usize = 64;
 /// A peer that was connected once is worth some minutes of tries.
 const TRIES_IF_KNOWN: u32 = 12;
 const TRIES_IF_HEARSAY: u32 = 3;
@@ -43,7 +41,28 @@ enum Origin {
     Bootstrap,
     /// Told us its addresses itself.
     Known,
-    Hearsay(PeerId),
+    Hearsay(Source),
+}
+
+/// Who says that a peer is somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Peer(PeerId),
+    /// Provider records, whoever kept them.
+    Records,
+    /// Answers from the local network.
+    #[allow(dead_code, reason = "mDNS follows")]
+    Multicast,
+}
+
+impl Source {
+    /// Targets it may make us keep.
+    const fn most(self) -> usize {
+        match self {
+            Self::Peer(_) => 64,
+            Self::Records | Self::Multicast => 256,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -86,7 +105,7 @@ impl DialPlan {
         &mut self,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
-        source: PeerId,
+        source: Source,
         now: Instant,
     ) -> bool {
         if peer == self.own || addresses.is_empty() || !self.has_room(peer, now) {
@@ -100,7 +119,7 @@ impl DialPlan {
             return true;
         }
         let from_source = self.targets.values().filter(|target| target.origin == Origin::Hearsay(source)).count();
-        if from_source >= MAX_PER_SOURCE {
+        if from_source >= source.most() {
             return false;
         }
         let mut target = Target::new(Origin::Hearsay(source), now);

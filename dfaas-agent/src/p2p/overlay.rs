@@ -3,6 +3,7 @@
 mod broadcasts;
 mod links;
 mod peers;
+mod providers;
 mod states;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     gossipsub::IdentTopic,
@@ -30,13 +31,15 @@ use tokio::{
 
 use self::peers::Peers;
 use super::{
-    address::{split_peer, tcp},
+    address::{ip, split_peer, tcp},
     counters::{Count, Counters},
+    dht::{DEFAULT_RENDEZVOUS, Dht, Schedule},
     dial::DialPlan,
     direct::Lanes,
     event::{Outbox, OverlayEvent},
     gossip::DEFAULT_TOPIC,
     handle::{COMMANDS, Command, OverlayHandle, View},
+    names::{self, SystemNames},
     swarm::{self, Behaviour, BehaviourEvent},
 };
 
@@ -53,18 +56,27 @@ pub struct OverlaySettings {
     /// Peers to find the others by; each ends in `/p2p/<id>`.
     pub bootstrap: Vec<Multiaddr>,
     pub topic: String,
+    /// Whether to take part in the table of provider records.
+    pub dht: bool,
+    /// Text that all nodes of a federation are found by.
+    pub rendezvous: String,
+    /// Between two searches for nodes.
+    pub search_pause: Duration,
     /// Name and version this node gives itself.
     pub agent: String,
 }
 
 impl OverlaySettings {
-    /// The original's topic; no listen address, no bootstrap peer.
+    /// The original's topic and rendezvous; no listen address, no bootstrap peer.
     pub fn new(keypair: Keypair) -> Self {
         Self {
             keypair,
             listen: vec![],
             bootstrap: vec![],
             topic: DEFAULT_TOPIC.into(),
+            dht: true,
+            rendezvous: DEFAULT_RENDEZVOUS.into(),
+            search_pause: Duration::from_mins(1),
             agent: concat!("dfaas-agent/", env!("CARGO_PKG_VERSION")).into(),
         }
     }
@@ -82,7 +94,10 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let own = settings.keypair.public().to_peer_id();
     let topic = IdentTopic::new(settings.topic);
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
-    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, welcome)?;
+    let only_loopback = settings.listen.iter().all(|address| ip(address).is_some_and(|ip| ip.is_loopback()));
+    let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
+    let dht = Dht::new(own, rendezvous, only_loopback && !settings.listen.is_empty());
+    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, welcome)?;
     // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
     for address in &settings.listen {
         ensure_free(address)?;
@@ -102,6 +117,10 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
         view,
         counters: Arc::clone(&counters),
         dial: DialPlan::new(own, bootstrap, Instant::now()),
+        looking_up: FuturesUnordered::new(),
+        schedule: settings.dht.then(|| Schedule::new(settings.search_pause, Instant::now())),
+        alone: false,
+        found: 0,
         peers: Peers::default(),
         lanes: Lanes::new(),
     };
@@ -126,6 +145,14 @@ struct Overlay {
     view: watch::Sender<View>,
     counters: Arc<Counters>,
     dial: DialPlan,
+    /// Peers to dial whose names are being looked up; as many as may be dialled at a time.
+    looking_up: FuturesUnordered<BoxFuture<'static, (PeerId, Vec<Multiaddr>)>>,
+    /// None: no part is taken in the table of records.
+    schedule: Option<Schedule>,
+    /// The advertisement that runs reaches nobody.
+    alone: bool,
+    /// Providers that the running search has found.
+    found: usize,
     peers: Peers,
     lanes: Lanes<PeerId, OutboundRequestId>,
 }
@@ -150,9 +177,11 @@ impl Overlay {
                 Some(Command::Shutdown) | None => return false,
             },
             () = self.outbox.flush(), if self.outbox.has_late() => {}
+            Some((peer, addresses)) = self.looking_up.next() => self.dial(peer, addresses),
             _ = tick.tick() => {
                 self.tell_identified();
                 self.dial_due();
+                self.do_chores();
                 self.send_due();
             }
         }
@@ -163,6 +192,7 @@ impl Overlay {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Direct(event)) => self.on_direct(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result })) => {
                 if let Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })) = result {
@@ -198,16 +228,25 @@ impl Overlay {
 
     fn dial_due(&mut self) {
         for (peer, addresses) in self.dial.due(Instant::now()) {
-            // A port of its own for each dial: two nodes that dial each other from their listen ports at the
-            // same time would meet in one TCP connection, both as its client.
-            let options = DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(addresses)
-                .allocate_new_port()
-                .build();
-            if let Err(error) = self.swarm.dial(options) {
-                self.dial_failed(peer, &error);
+            if addresses.iter().any(names::is_named) {
+                let found = async move { (peer, names::resolve(peer, addresses, &SystemNames).await) };
+                self.looking_up.push(found.boxed());
+            } else {
+                self.dial(peer, addresses);
             }
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        // A port of its own for each dial: two nodes that dial each other from their listen ports at the
+        // same time would meet in one TCP connection, both as its client.
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .allocate_new_port()
+            .build();
+        if let Err(error) = self.swarm.dial(options) {
+            self.dial_failed(peer, &error);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The libp2p node: transports, protocols, limits. TCP with Noise and yamux, as the original listens.
+//! The libp2p node: transports, protocols, limits. TCP with TLS or Noise, and yamux, as the original listens.
 
 use std::time::Duration;
 
@@ -11,10 +11,11 @@ use libp2p::{
     identity::Keypair,
     noise, ping, request_response,
     swarm::NetworkBehaviour,
-    tcp, yamux,
+    tcp, tls, yamux,
 };
 
 use super::{
+    dht::Dht,
     direct::{self, FrameCodec},
     gossip,
 };
@@ -37,6 +38,7 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) gossip: gossipsub::Behaviour,
+    pub(super) dht: Dht,
     pub(super) direct: request_response::Behaviour<FrameCodec>,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn build(
     keypair: &Keypair,
     topic: &IdentTopic,
     agent: &str,
+    dht: Dht,
     always_welcome: impl Iterator<Item = PeerId>,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let mut limits = connection_limits::Behaviour::new(
@@ -65,6 +68,7 @@ pub(super) fn build(
         ),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         gossip: gossip::behaviour(keypair, topic)?,
+        dht,
         direct: request_response::Behaviour::new(
             [(StreamProtocol::new(direct::PROTOCOL), request_response::ProtocolSupport::Full)],
             request_response::Config::default()
@@ -74,7 +78,7 @@ pub(super) fn build(
     };
     let swarm = SwarmBuilder::with_existing_identity(keypair.clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, muxer)
+        .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), muxer)
         .context("cannot set up the transport")?
         .with_behaviour(|_| behaviour)?
         // Nodes stay connected: a hand-off must not wait for a handshake.

@@ -57,14 +57,14 @@ fn own_addresses_in_the_bootstrap_list_are_skipped_and_one_peer_may_have_several
     let (own, peer) = (PeerId::random(), PeerId::random());
     let mut plan = DialPlan::new(own, [(own, address(1)), (peer, address(2)), (peer, address(3))], now);
     assert_eq!(plan.due(now), [(peer, vec![address(2), address(3)])]);
-    assert!(!plan.learn_hearsay(own, vec![address(1)], peer, now));
+    assert!(!plan.learn_hearsay(own, vec![address(1)], Source::Peer(peer), now));
     assert_eq!(plan.due(now), []);
 }
 
 #[test]
 fn hearsay_is_given_up_soon_and_not_taken_again_for_a_while() {
     let mut now = Instant::now();
-    let (source, peer) = (PeerId::random(), PeerId::random());
+    let (source, peer) = (Source::Peer(PeerId::random()), PeerId::random());
     let mut plan = plan(&[], now);
     assert!(plan.learn_hearsay(peer, vec![address(1)], source, now));
     for _ in 0..TRIES_IF_HEARSAY {
@@ -101,7 +101,7 @@ fn a_peer_that_was_connected_is_sought_for_some_minutes() {
 #[test]
 fn others_cannot_replace_the_addresses_a_peer_gave_itself() {
     let now = Instant::now();
-    let (source, peer, first) = (PeerId::random(), PeerId::random(), PeerId::random());
+    let (source, peer, first) = (Source::Records, PeerId::random(), PeerId::random());
     let mut plan = plan(&[first], now);
     plan.learn_known(peer, vec![address(2)], now);
     assert!(!plan.learn_hearsay(peer, vec![address(3)], source, now), "it is connected");
@@ -117,12 +117,13 @@ fn others_cannot_replace_the_addresses_a_peer_gave_itself() {
 #[test]
 fn one_source_cannot_fill_the_plan_nor_start_many_dials() {
     let now = Instant::now();
-    let source = PeerId::random();
     let mut plan = plan(&[], now);
-    let taken = (0..500).filter(|_| plan.learn_hearsay(PeerId::random(), vec![address(1)], source, now)).count();
-    assert_eq!(taken, MAX_PER_SOURCE);
+    for source in [Source::Peer(PeerId::random()), Source::Records, Source::Multicast] {
+        let taken = (0..500).filter(|_| plan.learn_hearsay(PeerId::random(), vec![address(1)], source, now)).count();
+        assert_eq!(taken, source.most());
+    }
     for _ in 0..MAX_TARGETS {
-        let (peer, source) = (PeerId::random(), PeerId::random());
+        let (peer, source) = (PeerId::random(), Source::Peer(PeerId::random()));
         plan.learn_hearsay(peer, vec![address(1)], source, now);
         plan.learn_known(PeerId::random(), vec![address(1)], now);
     }

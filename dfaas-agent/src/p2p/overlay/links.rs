@@ -16,6 +16,7 @@ use super::{
 use crate::p2p::{
     address::{candidates, ip, split_peer},
     counters::Count,
+    dht,
     event::OverlayEvent,
     swarm::BehaviourEvent,
 };
@@ -100,7 +101,13 @@ impl Overlay {
         let about = About::new(&info.agent_version, &info.protocols);
         if about.is_node() {
             entry.addresses.clone_from(&addresses);
-            self.dial.learn_known(peer, addresses, Instant::now());
+            self.dial.learn_known(peer, addresses.clone(), Instant::now());
+        }
+        if let Some(schedule) = &mut self.schedule
+            && info.protocols.contains(&dht::PROTOCOL)
+        {
+            self.swarm.behaviour_mut().dht.learn(peer, &addresses);
+            schedule.met(Instant::now());
         }
         if entry.about.as_ref() != Some(&about) {
             entry.about = Some(about);

@@ -12,6 +12,7 @@ use super::{Overlay, peers::About};
 use crate::p2p::{
     address::{MAX_ADDRESSES, dialable},
     counters::Count,
+    dial::Source,
     direct::{Ack, KnownPeer, MAX_KNOWN_PEERS, NodeState, Outgoing},
     event::OverlayEvent,
     shown,
@@ -138,13 +139,13 @@ impl Overlay {
                 .take(MAX_ADDRESSES)
                 .filter_map(|address| dialable(&address.parse::<Multiaddr>().ok()?, peer, remote))
                 .collect();
-            if self.dial.learn_hearsay(peer, addresses, source, Instant::now()) {
+            if self.dial.learn_hearsay(peer, addresses, Source::Peer(source), Instant::now()) {
                 tracing::debug!(%peer, %source, "heard of a node");
             }
         }
     }
 
-    fn remote(&self, peer: PeerId) -> Option<IpAddr> {
+    pub(super) fn remote(&self, peer: PeerId) -> Option<IpAddr> {
         self.peers.get(&peer)?.links.values().next().map(|link| link.remote)
     }
 }

@@ -1,5 +1,6 @@
 //! Several overlays in one process on 127.0.0.1.
 
+mod foreign;
 mod hostile;
 mod mesh;
 mod node;

@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use super::node::{Node, state, until, until_heard};
 use crate::p2p::{
     Count, DEFAULT_TOPIC, OverlayEvent,
+    dht::Dht,
     direct::{Ack, StateError},
     swarm::{self, Behaviour, BehaviourEvent},
 };
@@ -22,7 +23,9 @@ use crate::p2p::{
 /// A libp2p node without the overlay's rules, connected to `victim`.
 async fn raw(victim: &mut Node) -> Swarm<Behaviour> {
     let topic = IdentTopic::new(DEFAULT_TOPIC);
-    let mut swarm = swarm::build(&Keypair::generate_ed25519(), &topic, "raw", std::iter::empty()).unwrap();
+    let keypair = Keypair::generate_ed25519();
+    let dht = Dht::new(keypair.public().to_peer_id(), None, true);
+    let mut swarm = swarm::build(&keypair, &topic, "raw", dht, std::iter::empty()).unwrap();
     swarm.dial(victim.address.clone()).unwrap();
     let id = swarm.local_peer_id().to_base58().parse().unwrap();
     tokio::select! {
