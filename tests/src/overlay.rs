@@ -93,7 +93,7 @@ pub fn run(args: &OverlayArgs) -> Result<ExitCode> {
 pub struct Options {
     pub nodes: usize,
     pub functions: usize,
-    /// While it is measured. Until all know all, everybody speaks once a second.
+    /// What is not said at all while it is measured is said every 5 s until all know all.
     pub pace: Pace,
     pub duration: Duration,
     /// For all to know all.
@@ -114,7 +114,7 @@ fn measure_here(options: &Options, say: &dyn Fn(&str)) -> Result<Report> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the overlays")?;
     let before = Usage::now()?;
     let begun = Instant::now();
-    let crowd = runtime.block_on(Crowd::start(options.nodes, options.functions))?;
+    let crowd = runtime.block_on(Crowd::start(options.nodes, options.functions, options.pace))?;
     let connected = wait("is connected to all", &crowd, options, begun, say, Crowd::connected)?;
     let heard = wait("has heard of all", &crowd, options, begun, say, Crowd::heard)?;
     let joining = Usage::now()? - before;

@@ -8,7 +8,8 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::member::{Member, Pace, Shown, Sizes};
 
-const EVERY_SECOND: Option<Duration> = Some(Duration::from_secs(1));
+/// Until all know all, for what is not said while it is measured.
+const JOINING: Duration = Duration::from_secs(5);
 
 pub(super) struct Crowd {
     shown: Vec<Arc<Shown>>,
@@ -39,8 +40,9 @@ impl Sub for Counts {
 
 impl Crowd {
     /// The first is the bootstrap peer of all others.
-    pub(super) async fn start(nodes: usize, functions: usize) -> Result<Self> {
-        let (pace, seen) = watch::channel(Pace { period: EVERY_SECOND, heartbeat: EVERY_SECOND });
+    pub(super) async fn start(nodes: usize, functions: usize, pace: Pace) -> Result<Self> {
+        let spoken = |pace: Option<Duration>| pace.or(Some(JOINING));
+        let (pace, seen) = watch::channel(Pace { period: spoken(pace.period), heartbeat: spoken(pace.heartbeat) });
         let mut crowd = Self { shown: Vec::new(), pace, members: JoinSet::new() };
         let mut first = None;
         for i in 0..nodes {

@@ -192,6 +192,7 @@ impl Member {
             proxy: Some(proxy()),
             receive_key: Some(TunnelKey { epoch: 1, key: [0xa5; 16], token: u64::MAX }),
             functions: self.functions.iter().map(|name| (name.clone(), function)).collect(),
+            margin: None,
             draining: false,
             leaving: false,
         };

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use dfaas_agent::kernel::mode::Mode;
 use dfaas_common::route::{SLOT_PROXY, SLOT_REFUSE};
-use dfaas_tests::client::{Call, NODE_HEADER};
+use dfaas_tests::{
+    client::{Call, NODE_HEADER},
+    federation::Options,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,10 +32,11 @@ fn targets(bed: &Bed, function: &str) -> BTreeSet<u8> {
 }
 
 /// A node that serves nothing of `figlet` and something of `shasum`, and a foreign peer connected to it.
-fn connected() -> (Bed, ForeignPeer) {
+fn connected(change: impl FnOnce(&mut Options)) -> (Bed, ForeignPeer) {
     let bed = Bed::new(|options| {
         options.rate_limits_of.insert("figlet".to_owned(), vec![0]);
         options.rate_limits_of.insert("shasum".to_owned(), vec![40]);
+        change(options);
     });
     let mut foreign = bed.foreign(0, Setup::default());
     foreign.dial(&bed.overlay_address(0));
@@ -42,7 +46,7 @@ fn connected() -> (Bed, ForeignPeer) {
 
 #[test]
 fn a_foreign_nodes_broadcast_changes_the_kernel_table_and_calls_follow_it() {
-    let (bed, mut foreign) = connected();
+    let (bed, mut foreign) = connected(|_| {});
     let stand_in = StandIn::start(&bed.guest(0).namespace, foreign.id.clone());
     let seen = bed.seen(0, &foreign).unwrap();
     assert_eq!((seen.state.as_str(), seen.direct), ("known", false));
@@ -80,7 +84,7 @@ fn a_foreign_nodes_broadcast_changes_the_kernel_table_and_calls_follow_it() {
 
 #[test]
 fn a_foreign_node_reads_what_it_is_granted_and_may_use_it() {
-    let (bed, mut foreign) = connected();
+    let (bed, mut foreign) = connected(|_| {});
     foreign.publish(&recalc(&bed, &json!({ "figlet": 0, "shasum": 0 })));
     let (node, own) = (&bed.nodes[0], foreign.id.as_str());
     let granted = |line: &Value| line["json"]["FuncLimits"][own]["shasum"].as_f64().is_some_and(|limit| limit > 0.0);
@@ -106,8 +110,8 @@ fn a_foreign_node_reads_what_it_is_granted_and_may_use_it() {
 }
 
 #[test]
-fn other_types_and_hostile_messages_of_a_foreign_node_change_no_table() {
-    let (bed, mut foreign) = connected();
+fn hostile_messages_of_a_foreign_node_and_those_that_say_nothing_change_no_table() {
+    let (bed, mut foreign) = connected(|_| {});
     foreign.publish(&recalc(&bed, &json!({ "figlet": 35 })));
     until("the broadcast arrives", || targets(&bed, "figlet") == [SLOT_PROXY].into());
     let before = (bed.state(0).decision, bed.route(0, "figlet").slots);
@@ -115,14 +119,15 @@ fn other_types_and_hostile_messages_of_a_foreign_node_change_no_table() {
     let own = bed.nodes[0].id.as_str();
     let place = format!(r#""HAProxyHost":"{host}","HAProxyPort":{PORT}"#);
     for text in [
-        format!(r#"{{"MsgType":"nodeinfoNMS",{place},"NodeType":1,"MaxValues":{{}},"Functions":["figlet"]}}"#),
         r#"{"MsgType":"nodemargininfoNMS","Margin":27.5,"Load":{"RateLowUsage":12}}"#.to_owned(),
-        format!(r#"{{"MsgType":"nodeinfoStatic",{place},"Functions":null}}"#),
         r#"{"MsgType":"text","Text":"hello"}"#.to_owned(),
+        r#"{"MsgType":"nodeinfoLater","Functions":{"figlet":1}}"#.to_owned(),
         r#"{"MsgType":"nodeinfoRecalc"}"#.to_owned(),
         format!(r#"{{"MsgType":"nodeinfoRecalc",{place},"FuncLimits":{{"{own}":{{"figlet":"1"}}}}}}"#),
         format!(r#"{{"MsgType":"nodeinfoRecalc",{place},"FuncLimits":{{"{own}":{{"figlet":-1}}}}}}"#),
         format!(r#"{{"MsgType":"nodeinfoRecalc","HAProxyHost":"a\nb","HAProxyPort":1,"FuncLimits":{{"{own}":{{}}}}}}"#),
+        format!(r#"{{"MsgType":"nodeinfoNMS",{place},"NodeType":9,"Functions":["figlet"]}}"#),
+        format!(r#"{{"MsgType":"nodeinfoStatic",{place},"Functions":"figlet"}}"#),
         "no json".to_owned(),
         "[".repeat(100_000),
     ] {

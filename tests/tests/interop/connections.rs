@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Names of the security protocols, and how they are negotiated.
-const SECURITY: [(&str, &str); 1] = [("noise", "/noise")];
+const SECURITY: [(&str, &str); 2] = [("noise", "/noise"), ("tls", "/tls/1.0.0")];
 
 /// What both sides know of each other once they are connected.
 fn assert_acquainted(ours: &mut Ours, foreign: &mut ForeignPeer, direction: &str) -> Value {
@@ -19,7 +19,7 @@ fn assert_acquainted(ours: &mut Ours, foreign: &mut ForeignPeer, direction: &str
     let identified = foreign.wait_event("identified", |line| line["peer"] == ours.id.as_str());
     assert!(identified["agent"].as_str().unwrap().starts_with("dfaas-agent/"), "{identified}");
     let protocols = identified["protocols"].as_array().unwrap();
-    for protocol in ["/meshsub/1.1.0", "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0"] {
+    for protocol in ["/meshsub/1.1.0", "/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/ipfs/kad/1.0.0"] {
         assert!(protocols.contains(&protocol.into()), "{protocol} not in {protocols:?}");
     }
     let (agent, protocols) = ours.wait("who the foreign peer is", |event| match event {

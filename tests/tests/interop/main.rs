@@ -10,7 +10,9 @@ mod connections;
 mod foreign;
 mod messages;
 mod ours;
+mod rendezvous;
 mod stand_in;
+mod strategies;
 
 use std::{
     thread,

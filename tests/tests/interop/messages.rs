@@ -1,8 +1,11 @@
 //! Every type of message, both ways, and messages that are none.
 
-use dfaas_agent::p2p::{
-    Count, OverlayEvent,
-    message::{Load, MarginInfo, MaxValues, Message, NodeMarginInfo, NodeType, ProxyAddress, RecalcInfo, StaticInfo},
+use dfaas_agent::{
+    forecast::NodeType,
+    p2p::{
+        Count, OverlayEvent,
+        message::{Load, MarginInfo, MaxValues, Message, NodeMarginInfo, ProxyAddress, RecalcInfo, StaticInfo},
+    },
 };
 use serde_json::Value;
 
