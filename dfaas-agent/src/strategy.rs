@@ -4,6 +4,7 @@
 
 mod all_local;
 mod recalc;
+pub mod replayed;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
