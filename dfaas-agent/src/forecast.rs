@@ -2,6 +2,12 @@
 //!
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
+pub mod groups;
+pub mod lightgbm;
+pub mod models;
+pub mod scalers;
+pub mod tree;
+
 use std::fmt;
 
 use crate::name::FunctionName;

@@ -1,0 +1,176 @@
+//! A set of trained models: what a node uses, and whether it is overloaded, by the load of its groups.
+//!
+//! A folder with `models/<metric>.<family>.lgb.txt[.gz]`, `models/overloaded_node.lgb.txt[.gz]` and `scalers.json`.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::{
+    ForecastError, Forecaster, GroupRates, Load, NodeType, Usage,
+    lightgbm::{Model, Objective},
+    scalers::Scalers,
+    tree::Forest,
+};
+
+/// Columns of the models, in their order.
+pub const FEATURES: [&str; 4] =
+    ["rate_group_HIGH_USAGE", "rate_group_LOW_USAGE", "rate_group_MEDIUM_USAGE", "node_type"];
+pub const METRICS: [&str; 3] = ["cpu_usage_node", "ram_usage_node", "power_usage_node"];
+pub const OVERLOADED: &str = "overloaded_node";
+
+/// What the models predict: the mean, or a bound that a share of the measurements stays under.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    #[default]
+    Regression,
+    Quantile005,
+    Quantile095,
+}
+
+impl Family {
+    pub const ALL: [Self; 3] = [Self::Regression, Self::Quantile005, Self::Quantile095];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression",
+            Self::Quantile005 => "quantile005",
+            Self::Quantile095 => "quantile095",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Family {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|family| family.name() == s);
+        found.ok_or_else(|| format!("unknown models {s:?}: expected regression, quantile005 or quantile095"))
+    }
+}
+
+/// The load of a node as the models see it: group rates in calls per second, and its type.
+pub fn features(groups: GroupRates, node: NodeType) -> [f64; FEATURES.len()] {
+    [groups.high, groups.low, groups.medium, f64::from(node.number())]
+}
+
+/// Three models of one family.
+#[derive(Clone, Debug)]
+pub struct UsageModels {
+    forest: Forest<{ FEATURES.len() }, { METRICS.len() }>,
+    scalers: Scalers,
+}
+
+impl UsageModels {
+    /// The error names the file and what is wrong in it.
+    pub fn load(folder: &ModelFolder, family: Family) -> Result<Self, String> {
+        let read = |metric: &str| -> Result<Model, String> {
+            let file = folder.model(&format!("{metric}.{family}"))?;
+            read(&file, |objective| objective == Objective::Plain, "a regression or quantile model")
+        };
+        let models = [read(METRICS[0])?, read(METRICS[1])?, read(METRICS[2])?];
+        let forest = Forest::new(models.each_ref().map(|model| model.trees.as_slice()))
+            .map_err(|e| format!("{}: models of {family}: {e}", folder.root.display()))?;
+        Ok(Self { forest, scalers: Scalers::read(&folder.root.join("scalers.json"))? })
+    }
+
+    /// Usage in units, rounded to two decimals like the original's service. Features must be finite.
+    pub fn predict(&self, features: &[f64; FEATURES.len()]) -> Usage {
+        let sums = self.forest.predict(&self.scalers.scale(features));
+        let [cpu, ram, power] = self.scalers.unscale(sums).map(round2);
+        Usage { cpu, ram, power }
+    }
+}
+
+impl Forecaster for UsageModels {
+    fn usage(&self, node: NodeType, load: &Load<'_>) -> Result<Usage, ForecastError> {
+        let features = features(load.groups, node);
+        match features.iter().position(|f| !f.is_finite()) {
+            Some(i) => Err(ForecastError(format!("{} is {}, expected a rate", FEATURES[i], features[i]))),
+            None => Ok(self.predict(&features)),
+        }
+    }
+}
+
+/// Says whether a node is overloaded; one for all families.
+#[derive(Clone, Debug)]
+pub struct OverloadModel {
+    forest: Forest<{ FEATURES.len() }, 1>,
+    scalers: Scalers,
+    sigmoid: f64,
+}
+
+impl OverloadModel {
+    pub fn load(folder: &ModelFolder) -> Result<Self, String> {
+        let file = folder.model(OVERLOADED)?;
+        let classifier = |objective| matches!(objective, Objective::Logistic { .. });
+        let model = read(&file, classifier, "a binary classifier")?;
+        let Objective::Logistic { sigmoid } = model.objective else { return Err("not a classifier".into()) };
+        let forest = Forest::new([&model.trees]).map_err(|e| format!("{}: {e}", file.display()))?;
+        Ok(Self { forest, scalers: Scalers::read(&folder.root.join("scalers.json"))?, sigmoid })
+    }
+
+    pub fn probability(&self, features: &[f64; FEATURES.len()]) -> f64 {
+        let [sum] = self.forest.predict(&self.scalers.scale(features));
+        1.0 / (1.0 + (-self.sigmoid * sum).exp())
+    }
+
+    pub fn overloaded(&self, features: &[f64; FEATURES.len()]) -> bool {
+        self.probability(features) > 0.5
+    }
+}
+
+/// A folder of models. The folder `models` in it may be named too.
+#[derive(Clone, Debug)]
+pub struct ModelFolder {
+    root: PathBuf,
+}
+
+impl ModelFolder {
+    pub fn new(folder: &Path) -> Self {
+        let inside = folder.file_name().is_some_and(|name| name == "models") && !folder.join("scalers.json").exists();
+        let root = if inside { folder.parent().unwrap_or(folder) } else { folder };
+        Self { root: root.to_owned() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of a model: compressed or not, in `models` or in the folder itself.
+    pub fn model(&self, name: &str) -> Result<PathBuf, String> {
+        let places = [self.root.join("models"), self.root.clone()];
+        let files = [format!("{name}.lgb.txt.gz"), format!("{name}.lgb.txt")];
+        let mut all = places.iter().flat_map(|place| files.iter().map(move |file| place.join(file)));
+        let missing = || format!("{}: no model {}, neither packed nor as text", self.root.display(), files[1]);
+        all.find(|file| file.exists()).ok_or_else(missing)
+    }
+}
+
+fn read(file: &Path, fits: impl Fn(Objective) -> bool, expected: &str) -> Result<Model, String> {
+    let model = Model::read(file).map_err(|e| e.to_string())?;
+    let shown = file.display();
+    if model.features != FEATURES.len() {
+        return Err(format!(
+            "{shown}: has {} features, expected the {} of {FEATURES:?}",
+            model.features,
+            FEATURES.len()
+        ));
+    }
+    if !fits(model.objective) {
+        return Err(format!("{shown}: its objective is {:?}, expected {expected}", model.objective));
+    }
+    Ok(model)
+}
+
+/// Two decimals; halves go to the even neighbour.
+fn round2(value: f64) -> f64 {
+    (value * 100.0).round_ties_even() / 100.0
+}
