@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod config;
 mod detach;
 mod run;
 mod settings;
@@ -21,6 +22,7 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
+        Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
     ]
 }

@@ -22,6 +22,7 @@ use values::Reader;
 use crate::{
     kernel::mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
+    peers::Terms,
     strategy::Strategy,
 };
 
@@ -121,6 +122,8 @@ pub struct PlatformConfig {
 #[derive(Clone, Debug)]
 pub struct StrategyConfig {
     pub strategy: Strategy,
+    /// The original's arithmetic, for comparison.
+    pub compat: bool,
     pub period: Duration,
     pub rate_window: Duration,
     pub burst: Duration,
@@ -215,6 +218,7 @@ impl Config {
             },
             strategy: StrategyConfig {
                 strategy: read.parse("AGENT_STRATEGY"),
+                compat: read.bool("AGENT_COMPAT"),
                 period: read.duration("AGENT_RECALC_PERIOD", Duration::from_secs(1)),
                 rate_window: read.duration("AGENT_RATE_WINDOW", Duration::from_millis(100)),
                 burst: read.duration("AGENT_BURST", Duration::ZERO),
@@ -227,6 +231,12 @@ impl Config {
         };
         read.finish()?;
         Ok(config)
+    }
+
+    /// What peers must do to count.
+    pub fn terms(&self) -> Terms {
+        let strategy = &self.strategy;
+        Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
     }
 
     /// Addresses this node answers on for others.

@@ -43,9 +43,21 @@ fn node(registry: &Registry, status: &Status) -> Result<()> {
         .with_label_values::<&str>(&[])
         .set(status.kernel.flows as i64);
     let up = whole(registry, "dfaas_component_up", "1 if the component is well", &["component"])?;
-    for (name, component) in [("proxy", &status.proxy), ("platform", &status.platform)] {
-        up.with_label_values(&[name]).set(component.healthy.into());
+    for component in status.components() {
+        up.with_label_values(&[component.kind.as_str()]).set(component.healthy.into());
     }
+    let version = whole(registry, "dfaas_plane_version", "Version of the decision a data plane obeys", &["plane"])?;
+    let repaired = whole(registry, "dfaas_plane_repairs", "Entries that differed from the decision", &["plane"])?;
+    for (name, plane) in [("kernel", status.planes.kernel), ("haproxy", status.planes.proxy)] {
+        version.with_label_values(&[name]).set(i64::from(plane.version));
+        repaired.with_label_values(&[name]).set(plane.repaired as i64);
+    }
+    whole(registry, "dfaas_proxy_reloads", "Reloads of HAProxy by this agent", &[])?
+        .with_label_values::<&str>(&[])
+        .set(status.planes.proxy_reloads as i64);
+    real(registry, "dfaas_decision_to_kernel_seconds", "From the last decision to the kernel's tables", &[])?
+        .with_label_values::<&str>(&[])
+        .set(status.planes.decision_to_kernel_ms / 1000.0);
     let packets = whole(registry, "dfaas_packets", "Packets by verdict of the kernel path", &["verdict"])?;
     for (verdict, n) in &status.kernel.verdicts {
         packets.with_label_values(&[verdict.as_str()]).set(*n as i64);

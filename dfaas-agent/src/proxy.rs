@@ -149,6 +149,34 @@ impl Proxy {
         Ok(Health { pid, restarts, peers })
     }
 
+    /// Compares what HAProxy runs with what it was told, and puts right what differs: how many values did. A process that
+    /// runs another structure is brought back by the next [`Proxy::apply`].
+    pub async fn repair(&mut self) -> Result<usize, ProxyError> {
+        if !self.in_step {
+            return Ok(0);
+        }
+        let cli = self.cli();
+        let info = cli.ask("show info").await?;
+        if runtime_api::info_field(&info, "description") != Some(self.current.stamp.as_str()) {
+            self.in_step = false;
+            return Ok(1);
+        }
+        let wanted = &self.current.values;
+        let found = read_values(&cli, wanted).await?;
+        let commands = changes(&found, wanted);
+        if !commands.is_empty() {
+            self.in_step = false;
+            write_values(&cli, &found, wanted, &commands).await?;
+            self.in_step = true;
+        }
+        Ok(commands.len())
+    }
+
+    /// False: HAProxy may not obey the last decision, and [`Proxy::apply`] must be called again.
+    pub fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
     /// Ends a managed HAProxy: no new connections, `grace` for those in progress. An external one stays.
     pub async fn stop(self, grace: Duration) -> Result<(), ProxyError> {
         match self.process {

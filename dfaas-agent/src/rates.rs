@@ -37,6 +37,10 @@ impl Rates {
         Self { window, samples: BTreeMap::new() }
     }
 
+    pub fn set_window(&mut self, window: Duration) {
+        self.window = window;
+    }
+
     /// Takes what the counters say at `now`. Functions that are not named are forgotten.
     pub fn record(&mut self, now: Instant, samples: BTreeMap<FunctionName, Sample>) {
         self.samples.retain(|name, _| samples.contains_key(name));

@@ -23,11 +23,49 @@ pub struct Status {
     pub strategy: String,
     /// Version of the decision in force.
     pub decision: u32,
+    /// True once both data planes have obeyed a decision about what the platform runs.
+    pub ready: bool,
     pub kernel: KernelStatus,
     pub proxy: Component,
     pub platform: Component,
+    pub overlay: Component,
+    /// Forecaster or model, of strategies that ask one.
+    #[serde(default)]
+    pub planner: Option<Component>,
+    pub planes: Planes,
     pub peers: Vec<PeerStatus>,
     pub functions: BTreeMap<FunctionName, FunctionStatus>,
+}
+
+/// The two data planes beside the one decision.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Planes {
+    pub kernel: PlaneStatus,
+    pub proxy: PlaneStatus,
+    /// From the last decision to the kernel's tables.
+    pub decision_to_kernel_ms: f64,
+    pub proxy_reloads: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct PlaneStatus {
+    /// Version of the decision that it obeys.
+    pub version: u32,
+    /// Entries that were found to differ from the decision, and put right.
+    pub repaired: u64,
+}
+
+impl Status {
+    /// All components, for health.
+    pub fn components(&self) -> Vec<Component> {
+        let kernel = Component {
+            kind: "kernel".into(),
+            healthy: self.kernel.error.is_none(),
+            detail: self.kernel.error.clone().unwrap_or_else(|| format!("mode {}", self.kernel.mode)),
+        };
+        let others = [&self.proxy, &self.platform, &self.overlay].into_iter().chain(&self.planner);
+        std::iter::once(kernel).chain(others.cloned()).collect()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +76,9 @@ pub struct KernelStatus {
     pub xdp: String,
     /// Why the mode is not a better one; empty if it is the best.
     pub why: Vec<String>,
+    /// What keeps the tables from being written.
+    #[serde(default)]
+    pub error: Option<String>,
     /// Live forwarded connections.
     pub flows: u64,
     /// Packets by verdict, those that happened.

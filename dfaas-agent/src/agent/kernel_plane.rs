@@ -37,6 +37,8 @@ use crate::{
 
 /// How often a peer's entry is written at least.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How often the tables are compared with what was written.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a next hop is believed.
 const NEXT_HOP_LIFETIME: Duration = Duration::from_secs(3);
 /// How long a tunnel key is used.
@@ -72,6 +74,9 @@ pub(super) struct Active {
     /// What was written of each peer, and when.
     written: BTreeMap<NodeId, (PeerFacts, Instant)>,
     live: usize,
+    compared: Instant,
+    /// Table entries that were found to differ from what was written, and put right.
+    pub(super) repaired: u64,
 }
 
 pub(super) fn settings(config: &Config) -> KernelSettings {
@@ -201,6 +206,8 @@ impl Active {
             next_hops: BTreeMap::new(),
             written: BTreeMap::new(),
             live: 0,
+            compared: Instant::now(),
+            repaired: 0,
         })
     }
 
@@ -258,6 +265,20 @@ impl Active {
 
     pub(super) fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
         self.sync.write_routes(decision, kept)
+    }
+
+    /// Looks once a second whether the maps still say what was written.
+    pub(super) fn compare(&mut self, now: Instant) -> Result<()> {
+        if now.duration_since(self.compared) < COMPARE_INTERVAL {
+            return Ok(());
+        }
+        self.compared = now;
+        let repaired = self.sync.repair()?;
+        if repaired > 0 {
+            tracing::warn!("somebody else wrote to the kernel's tables: {repaired} entries put right");
+            self.repaired += repaired as u64;
+        }
+        Ok(())
     }
 
     /// What must be done from time to time.

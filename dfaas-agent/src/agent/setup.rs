@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Agent, kernel_plane::KernelPlane, platform_task, proxy_task::ProxyTask, report, speak::Spoken};
+use super::{
+    Agent, kernel_plane::KernelPlane, planner::Planner, platform_task, proxy_task::ProxyTask, report, rhythm::Rhythm,
+    speak::Spoken,
+};
 use crate::{
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
@@ -56,9 +59,14 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         functions,
         // Replaced below, once there is a decision to start it with.
         proxy: ProxyTask::none(),
-        peers: Peers::new(node.clone(), config.overlay.peer_timeout),
+        peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
+        rhythm: Rhythm::default(),
+        planner: Planner { planned: watch::channel(Arc::default()).1 },
         decision: Arc::new(Decision::default()),
+        decided: now,
+        kernel_version: 0,
+        decision_to_kernel: Duration::ZERO,
         spoken: Spoken::new(),
         status: watch::channel(Arc::new(report::nothing(&node))).0,
         iterations: Arc::new(report::Iterations::new()?),

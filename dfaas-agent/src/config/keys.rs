@@ -11,6 +11,8 @@ pub struct Key {
     pub help: &'static str,
     /// Never shown.
     pub secret: bool,
+    /// Taken over by a running agent on SIGHUP.
+    pub live: bool,
 }
 
 impl Key {
@@ -21,11 +23,15 @@ impl Key {
 }
 
 const fn key(name: &'static str, default: &'static str, value: &'static str, help: &'static str) -> Key {
-    Key { name, default, value, help, secret: false }
+    Key { name, default, value, help, secret: false, live: false }
 }
 
 const fn secret(name: &'static str, value: &'static str, help: &'static str) -> Key {
-    Key { name, default: "", value, help, secret: true }
+    Key { name, default: "", value, help, secret: true, live: false }
+}
+
+const fn live(key: Key) -> Key {
+    Key { live: true, ..key }
 }
 
 pub const KEYS: &[Key] = &[
@@ -53,11 +59,22 @@ pub const KEYS: &[Key] = &[
     key("AGENT_BOOTSTRAP_NODES_LIST", "", "MULTIADDR,…", "Bootstrap nodes, each ending in /p2p/<node id>"),
     key("AGENT_BOOTSTRAP_NODES_FILE", "", "FILE", "File with one bootstrap node per line, if the list is empty"),
     key("AGENT_PUBSUB_TOPIC", "/dfaasagent/1.0.0", "TOPIC", "Topic of the broadcasts"),
-    key("AGENT_HEARTBEAT", "1s", "DURATION", "How often a node's state is sent to each peer at least"),
-    key("AGENT_PEER_TIMEOUT", "3s", "DURATION", "Silence after which a peer gets no new connections"),
-    key("AGENT_STRATEGY", "recalcstrategy", "recalcstrategy|alllocalstrategy", "How calls are distributed"),
-    key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s"),
-    key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged"),
+    live(key("AGENT_HEARTBEAT", "1s", "DURATION", "How often a node's state is sent to each peer at least")),
+    live(key("AGENT_PEER_TIMEOUT", "3s", "DURATION", "Silence after which a peer gets no new connections")),
+    live(key(
+        "AGENT_STRATEGY",
+        "recalcstrategy",
+        "recalcstrategy|nodemarginstrategy|staticstrategy|alllocalstrategy|rlagentstrategy",
+        "How calls are distributed",
+    )),
+    live(key(
+        "AGENT_COMPAT",
+        "false",
+        "BOOL",
+        "Whole numbers, equal parts and half-period steps as in the original, to compare with it",
+    )),
+    live(key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s")),
+    live(key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged")),
     key("AGENT_BURST", "500ms", "DURATION", "Calls of this much time at the full rate may come at once"),
     key(
         "AGENT_GRANT_LIFETIME",

@@ -9,7 +9,7 @@ use crate::{
     name::NodeId,
     simulate::replay::{instance::Instance, traffic::Routing},
     strategy::{
-        LocalFunction, Outcome, PeerFunction, PeerView, Snapshot, Strategy,
+        Inputs, LocalFunction, Outcome, PeerFunction, PeerView, Plan, Snapshot, Strategy,
         replayed::{FunctionMetrics, NodeMetrics},
     },
 };
