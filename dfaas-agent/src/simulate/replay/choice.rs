@@ -20,18 +20,32 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     Rule(Rule),
-    /// The code of the live agent; only what it knows comes from the replay.
-    Live(Strategy),
+    Live(Live),
+}
+
+/// The code of the live agent; only what it knows comes from the replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Live {
+    pub strategy: Strategy,
+    /// In the arithmetic of the original's agent.
+    pub original: bool,
+}
+
+const fn live(strategy: Strategy, original: bool) -> Choice {
+    Choice::Live(Live { strategy, original })
 }
 
 /// On the command line, in results, and what it is.
-const CHOICES: [(&str, &str, Choice); 6] = [
+const CHOICES: [(&str, &str, Choice); 9] = [
     ("base", "base_strategy", Choice::Rule(Rule::Base)),
     ("random", "random_strategy", Choice::Rule(Rule::Random)),
     ("static", "dfaas_static_strategy", Choice::Rule(Rule::StaticShare)),
     ("empirical", "empirical_strategy", Choice::Rule(Rule::Empirical)),
-    ("recalc", "recalc_strategy", Choice::Live(Strategy::Recalc)),
-    ("all-local", "all_local_strategy", Choice::Live(Strategy::AllLocal)),
+    ("recalc", "recalc_strategy", live(Strategy::Recalc, false)),
+    ("recalc-original", "recalc_original_strategy", live(Strategy::Recalc, true)),
+    ("static-agent", "static_agent_strategy", live(Strategy::Static, false)),
+    ("static-agent-original", "static_agent_original_strategy", live(Strategy::Static, true)),
+    ("all-local", "all_local_strategy", live(Strategy::AllLocal, false)),
 ];
 
 /// Where each function's calls of one node go in a minute.
@@ -65,7 +79,7 @@ impl Choice {
             Self::Rule(rule) => {
                 shares(instance, minute, |view, function| rule.shares(view, function, rng), Routing::Excess)
             }
-            Self::Live(strategy) => live::decide(strategy, instance, minute),
+            Self::Live(live) => live::decide(live, instance, minute),
         }
     }
 }

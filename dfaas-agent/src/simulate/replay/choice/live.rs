@@ -3,25 +3,40 @@
 
 use std::collections::BTreeMap;
 
-use super::Routes;
+use super::{Live, Routes};
 use crate::{
     decision::{FunctionTable, Shape},
     name::NodeId,
     simulate::replay::{instance::Instance, traffic::Routing},
     strategy::{
-        Inputs, LocalFunction, Outcome, PeerFunction, PeerView, Plan, Snapshot, Strategy,
+        Inputs, LocalFunction, Outcome, PeerFunction, PeerView, Plan, Snapshot,
+        recalc::Compat,
         replayed::{FunctionMetrics, NodeMetrics},
     },
 };
 
-pub(super) fn decide(strategy: Strategy, instance: &Instance, minute: &[NodeMetrics]) -> Vec<Routes> {
+pub(super) fn decide(live: Live, instance: &Instance, minute: &[NodeMetrics]) -> Vec<Routes> {
     let ids: Vec<NodeId> = (0..minute.len()).filter_map(node_id).collect();
     let numbers: BTreeMap<&NodeId, usize> = ids.iter().enumerate().map(|(number, id)| (id, number)).collect();
-    let decide = |granted: &[Outcome]| -> Vec<Outcome> {
-        (0..ids.len()).map(|node| strategy.decide(&snapshot(node, instance, minute, granted, &ids))).collect()
+    let snapshots = |granted: &[Outcome]| -> Vec<Snapshot> {
+        (0..ids.len()).map(|node| snapshot(node, instance, minute, granted, &ids)).collect()
     };
-    let granted = decide(&[]);
-    decide(&granted).iter().map(|outcome| routes(outcome, &numbers)).collect()
+    let mut tables = vec![Compat::default(); ids.len()];
+    let before = snapshots(&[]);
+    tables.iter_mut().zip(&before).for_each(|(table, snapshot)| table.grant(snapshot));
+    let after = snapshots(&live.outcomes(&before, &tables));
+    tables.iter_mut().zip(&after).for_each(|(table, snapshot)| table.weigh(snapshot));
+    live.outcomes(&after, &tables).iter().map(|outcome| routes(outcome, &numbers)).collect()
+}
+
+impl Live {
+    fn outcomes(self, snapshots: &[Snapshot], tables: &[Compat]) -> Vec<Outcome> {
+        let decide = |(snapshot, table): (&Snapshot, &Compat)| {
+            let compat = self.original.then_some(table);
+            self.strategy.decide(Inputs { snapshot, plan: &Plan::default(), compat })
+        };
+        snapshots.iter().zip(tables).map(decide).collect()
+    }
 }
 
 /// A node's number in the form of a peer id, which the strategies' types ask for.
@@ -50,7 +65,7 @@ fn snapshot(
             excess: (metrics.rate - metrics.max_rate).max(0.0),
         };
         let functions = minute[*other].functions.iter().map(|(name, f)| (name.clone(), function(name, f))).collect();
-        (ids[*other].clone(), PeerView { functions })
+        (ids[*other].clone(), PeerView { functions, ..PeerView::default() })
     };
     Snapshot {
         functions: minute[node].functions.iter().map(|(name, metrics)| (name.clone(), local(metrics))).collect(),
@@ -74,7 +89,11 @@ fn routes(outcome: &Outcome, numbers: &BTreeMap<&NodeId, usize>) -> Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{name::FunctionName, simulate::replay::instance::Node};
+    use crate::{strategy::Strategy, name::FunctionName, simulate::replay::instance::Node};
+
+    fn live(strategy: Strategy) -> Live {
+        Live { strategy, original: false }
+    }
 
     /// A line: 0 - 1 - 2.
     fn line(loads: [(f64, f64); 3]) -> (Instance, Vec<NodeMetrics>, FunctionName) {
@@ -102,20 +121,38 @@ mod tests {
     #[test]
     fn recalc_sends_the_excess_to_the_neighbours_that_granted_something() {
         let (instance, minute, funca) = line([(5.0, 10.0), (50.0, 10.0), (0.0, 15.0)]);
-        let routes = decide(Strategy::Recalc, &instance, &minute);
+        let routes = decide(live(Strategy::Recalc), &instance, &minute);
         assert_eq!(routes[1][&funca], Routing::Excess([(0, 25.0), (2, 75.0)].into()));
     }
 
     #[test]
     fn recalc_knows_only_its_own_neighbours() {
         let (instance, minute, funca) = line([(50.0, 10.0), (20.0, 10.0), (0.0, 100.0)]);
-        assert_eq!(decide(Strategy::Recalc, &instance, &minute)[0][&funca], Routing::Excess(BTreeMap::new()));
+        assert_eq!(decide(live(Strategy::Recalc), &instance, &minute)[0][&funca], Routing::Excess(BTreeMap::new()));
     }
 
     #[test]
     fn all_local_keeps_every_call() {
         let (instance, minute, funca) = line([(50.0, 10.0), (0.0, 10.0), (0.0, 10.0)]);
         let expected = Routing::Every { local: 100.0, reject: 0.0, peers: BTreeMap::new() };
-        assert_eq!(decide(Strategy::AllLocal, &instance, &minute)[0][&funca], expected);
+        assert_eq!(decide(live(Strategy::AllLocal), &instance, &minute)[0][&funca], expected);
+    }
+
+    /// 10 and 15 granted, of which the original's agent makes whole percents: 33 and 66 where ours makes 33 and 67.
+    #[test]
+    fn recalc_of_the_original_computes_with_whole_numbers() {
+        let (instance, minute, funca) = line([(5.5, 10.5), (50.0, 10.0), (0.0, 10.0)]);
+        let original = Live { strategy: Strategy::Recalc, original: true };
+        assert_eq!(decide(original, &instance, &minute)[1][&funca], Routing::Excess([(0, 33.0), (2, 66.0)].into()));
+        let ours = decide(live(Strategy::Recalc), &instance, &minute);
+        assert_eq!(ours[1][&funca], Routing::Excess([(0, 33.0), (2, 67.0)].into()));
+    }
+
+    #[test]
+    fn static_gives_two_fifths_away_whatever_the_load() {
+        let (instance, minute, funca) = line([(1.0, 10.0), (50.0, 10.0), (0.0, 10.0)]);
+        let routes = decide(live(Strategy::Static), &instance, &minute);
+        let expected = Routing::Every { local: 60.0, reject: 0.0, peers: [(1, 40.0)].into() };
+        assert_eq!(routes[0][&funca], expected);
     }
 }
