@@ -4,6 +4,8 @@ mod config;
 mod detach;
 mod run;
 mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod status;
 
 use std::{fmt, process::ExitCode};
@@ -24,6 +26,8 @@ fn entries() -> Vec<Entry> {
         Entry { command: status::command(), run: status::run },
         Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
+        #[cfg(feature = "simulate")]
+        Entry { command: simulate::command(), run: simulate::run },
     ]
 }
 

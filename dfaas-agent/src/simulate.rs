@@ -1,11 +1,18 @@
 //! What a strategy would do to a federation: simulators that run the strategies of the live agent.
 //!
 //! * [`replay`]: measured minutes on virtual nodes
-//! * [`field`]: JSON of the user, with complaints that name the field
+//! * [`analyse`]: indices of recorded forwarding tables
+//! * [`queue`]: the steady state of a function that scales to zero
+//! * [`environment`]: agents that choose in every step where their calls go
 //! * [`graph`]: who is whose neighbour
+//! * [`field`], [`csv_file`]: what a user gives us, with complaints that name the place
 //! * [`output`]: folders of results, whole or not at all
 
+pub mod analyse;
+pub mod csv_file;
+pub mod environment;
 pub mod field;
 pub mod graph;
 pub mod output;
+pub mod queue;
 pub mod replay;

@@ -126,10 +126,14 @@ impl<'a> Field<'a> {
         rate.ok_or_else(|| self.error(&format!("a rate from 0 to {MAX_RATE} calls per second")))
     }
 
+    /// File and field, for messages.
+    pub fn place(&self) -> String {
+        format!("{}: {}", self.file.display(), if self.path.is_empty() { "the document" } else { &self.path })
+    }
+
     pub fn error(&self, expected: &str) -> anyhow::Error {
         let shown: String = self.value.to_string().chars().take(60).collect();
-        let field = if self.path.is_empty() { "the document" } else { &self.path };
-        BadInput(format!("{}: {field} is {shown}, expected {expected}", self.file.display())).into()
+        BadInput(format!("{} is {shown}, expected {expected}", self.place())).into()
     }
 }
 

@@ -9,6 +9,7 @@ pub mod indices;
 pub mod instance;
 pub mod measured;
 pub mod old_layout;
+pub mod plots;
 pub mod traffic;
 pub mod weights;
 

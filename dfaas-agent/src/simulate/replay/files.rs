@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 pub use tables::{INVOCATION_RATES, MAX_RATES};
 
-use super::{Experiment, instance::Instance, measured::Minutes};
+use super::{Experiment, instance::Instance, measured::Minutes, plots};
 
 /// Writes everything into an existing folder.
 pub fn write(folder: &Path, instance: &Instance, minutes: &Minutes, experiment: &Experiment) -> Result<()> {
@@ -18,6 +18,7 @@ pub fn write(folder: &Path, instance: &Instance, minutes: &Minutes, experiment: 
     config::write(&folder.join("final_config"), instance, minutes)?;
     tables::write_all(&folder.join("reports"), instance, experiment)?;
     config::write_logs(&folder.join("logs"), instance, experiment)?;
+    plots::write(&folder.join("plots"), instance, experiment)?;
     results::write(folder, experiment)
 }
 
