@@ -7,6 +7,7 @@ mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
 mod status;
+mod whole_file;
 
 use std::{fmt, process::ExitCode};
 

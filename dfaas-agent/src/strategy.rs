@@ -3,6 +3,7 @@
 //! All rates are calls per second.
 
 mod all_local;
+pub mod node_margin;
 mod planned;
 pub mod recalc;
 pub mod replayed;
@@ -173,13 +174,13 @@ impl FromStr for Strategy {
 
 /// Whole percents in proportion to the shares; what rounding leaves goes to the largest remainders, so the sum is 100
 /// unless all shares are 0.
-pub(crate) fn percentages(shares: &BTreeMap<NodeId, f64>) -> BTreeMap<NodeId, u32> {
+pub(crate) fn percentages<K: Ord + Clone>(shares: &BTreeMap<K, f64>) -> BTreeMap<K, u32> {
     let total: f64 = shares.values().sum();
     if total <= 0.0 {
         return BTreeMap::new();
     }
     let exact = |share: &f64| share * 100.0 / total;
-    let mut percents: BTreeMap<NodeId, u32> =
+    let mut percents: BTreeMap<K, u32> =
         shares.iter().filter(|s| *s.1 > 0.0).map(|(id, share)| (id.clone(), exact(share) as u32)).collect();
     let left = 100 - percents.values().sum::<u32>();
     let mut by_remainder: Vec<_> = shares.iter().filter(|s| *s.1 > 0.0).collect();

@@ -32,7 +32,8 @@ pub fn analyse(folder: &Path) -> Result<Analysis> {
     }
     let mut several = BTreeMap::new();
     for inner in &subfolders {
-        let minutes = self::minutes(&self::subfolders(inner)?);
+        let folders = self::subfolders(inner)?;
+        let minutes = self::minutes(&folders);
         if !minutes.is_empty() {
             several.insert(name(inner), indices(inner, &minutes)?);
         }

@@ -10,22 +10,22 @@ use std::{
 
 use serde_json::{Value, json};
 
-pub fn data(path: &str) -> PathBuf {
+pub(crate) fn data(path: &str) -> PathBuf {
     let root = std::env::var_os("DFAAS_REFERENCE_DATA").expect("DFAAS_REFERENCE_DATA names the folder");
     PathBuf::from(root).join(path)
 }
 
-pub fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 #[track_caller]
-pub fn assert_close(found: f64, expected: f64, tolerance: f64, what: &str) {
+pub(crate) fn assert_close(found: f64, expected: f64, tolerance: f64, what: &str) {
     assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
 }
 
 /// One column of a strategy's rows.
-pub fn recorded_runs(file: &str, strategy: &str, column: &str) -> Vec<f64> {
+pub(crate) fn recorded_runs(file: &str, strategy: &str, column: &str) -> Vec<f64> {
     let mut reader = csv::Reader::from_path(data(file)).unwrap();
     let headers = reader.headers().unwrap().clone();
     let place = |name: &str| headers.iter().position(|header| header == name).unwrap_or_else(|| panic!("no {name}"));
@@ -36,14 +36,14 @@ pub fn recorded_runs(file: &str, strategy: &str, column: &str) -> Vec<f64> {
     values
 }
 
-pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (squares / (values.len() - 1) as f64).sqrt())
 }
 
 /// An instance whose nodes are measured runs, each the neighbour of all others.
-pub fn instance_of_runs(folder: &str, runs: &[&str]) -> Value {
+pub(crate) fn instance_of_runs(folder: &str, runs: &[&str]) -> Value {
     let mut instance = json!({"seed": 0, "nodes_number": runs.len(), "edge_prob": 1.0});
     for (i, run) in runs.iter().enumerate() {
         let run = json(&data(folder).join(format!("{run}.json")));

@@ -1,6 +1,6 @@
 //! `dfaas-agent simulate environment`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -88,7 +88,8 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
             episode::generate(&topology, parameters, &plan)?
         }
     };
-    whole_file::write_text(args.get_one::<PathBuf>("out").context("no output")?, &table)?;
+    let out = args.get_one::<PathBuf>("out").context("no output")?;
+    whole_file::write(out, |file| Ok(file.write_all(table.as_bytes())?))?;
     report(&totals, args.get_flag("json"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `dfaas-agent simulate queue`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Command};
@@ -24,6 +24,7 @@ pub(super) fn command() -> Command {
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let input = args.get_one::<PathBuf>("csv").context("no input")?;
     let out = args.get_one::<PathBuf>("out").context("no output")?;
-    whole_file::write_text(out, &table::solve(input)?)?;
+    let table = table::solve(input)?;
+    whole_file::write(out, |file| Ok(file.write_all(table.as_bytes())?))?;
     Ok(ExitCode::SUCCESS)
 }

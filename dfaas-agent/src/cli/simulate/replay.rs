@@ -93,8 +93,8 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
         out.publish()?;
     }
     if let Some(file) = args.get_one::<PathBuf>("weights") {
-        let text = serde_json::to_string_pretty(&weights(&instance, &minutes, &choices))? + "\n";
-        whole_file::write_text(file, &text)?;
+        let weights = weights(&instance, &minutes, &choices);
+        whole_file::write(file, |file| Ok(serde_json::to_writer_pretty(file, &weights)?))?;
     }
     if args.get_flag("json") { print_json(&as_json(&experiment))? } else { print(&summary(&experiment)) }
     Ok(ExitCode::SUCCESS)

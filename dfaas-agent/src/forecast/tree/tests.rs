@@ -39,6 +39,7 @@ fn trees() -> impl Strategy<Value = Vec<Tree>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_forest_sums_what_its_trees_give(
         first in trees(),
