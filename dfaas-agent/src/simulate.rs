@@ -4,6 +4,7 @@
 //! * [`analyse`]: indices of recorded forwarding tables
 //! * [`queue`]: the steady state of a function that scales to zero
 //! * [`environment`]: agents that choose in every step where their calls go
+//! * [`sample`]: a made-up data set to try it all with
 //! * [`graph`]: who is whose neighbour
 //! * [`field`], [`csv_file`]: what a user gives us, with complaints that name the place
 //! * [`output`]: folders of results, whole or not at all
@@ -16,3 +17,4 @@ pub mod graph;
 pub mod output;
 pub mod queue;
 pub mod replay;
+pub mod sample;

@@ -71,9 +71,10 @@ fn base_on_five_nodes_gives_the_recorded_indices() {
 #[test]
 #[ignore = "needs the reference data"]
 fn base_gives_all_twelve_recorded_indices() {
-    for (instance, recorded) in
-        [(N10, "sim_golden/n10_p03_s701/index_comparison_20runs.csv"), (N5, "sim_golden/n5_s83/index_comparison_20runs.csv")]
-    {
+    for (instance, recorded) in [
+        (N10, "sim_golden/n10_p03_s701/index_comparison_20runs.csv"),
+        (N5, "sim_golden/n5_s83/index_comparison_20runs.csv"),
+    ] {
         let experiment = run(&loaded("simulation_data", instance), "base", 1);
         for name in NAMES {
             // The file has six decimals.

@@ -4,6 +4,7 @@ mod analyse;
 mod environment;
 mod queue;
 mod replay;
+mod sample;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -21,6 +22,7 @@ fn entries() -> Vec<Entry> {
         Entry { command: analyse::command(), run: analyse::run },
         Entry { command: queue::command(), run: queue::run },
         Entry { command: environment::command(), run: environment::run },
+        Entry { command: sample::command(), run: sample::run },
     ]
 }
 

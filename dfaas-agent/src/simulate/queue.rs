@@ -122,9 +122,11 @@ impl States {
                 logs.push(0.0);
             }
         }
-        let (mode, most) = logs.iter().copied().enumerate().fold((0, f64::NEG_INFINITY), |best, (i, log)| {
-            if log > best.1 { (i, log) } else { best }
-        });
+        let (mode, most) = logs
+            .iter()
+            .copied()
+            .enumerate()
+            .fold((0, f64::NEG_INFINITY), |best, (i, log)| if log > best.1 { (i, log) } else { best });
         let mut relative: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
         for before in &mut relative[..mode] {
             *before = if *before < ROUNDING { 0.0 } else { *before };

@@ -79,14 +79,17 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let instance = match args.get_one::<PathBuf>("instance") {
         Some(file) => Instance::read(file, &mut measurements)?,
         None if measurements.runs.is_empty() => {
-            return Err(BadInput("--data: no measured runs, expected some to generate an instance from".to_owned()).into());
+            return Err(
+                BadInput("--data: no measured runs, expected some to generate an instance from".to_owned()).into()
+            );
         }
         None => generate(plan(args, seed), &measurements)?,
     };
     let minutes = measurements.look_up(&instance)?;
     let repetitions = args.get_one::<i64>("repetitions").map_or(5, |n| *n as usize);
     let bar = progress(choices.len() * repetitions, "replaying")?;
-    let experiment = replay::run(&instance, &minutes, &Plan { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
+    let experiment =
+        replay::run(&instance, &minutes, &Plan { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(out) = out {
         files::write(out.path(), &instance, &minutes, &experiment)?;
@@ -96,7 +99,11 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
         let weights = weights(&instance, &minutes, &choices);
         whole_file::write(file, |file| Ok(serde_json::to_writer_pretty(file, &weights)?))?;
     }
-    if args.get_flag("json") { print_json(&as_json(&experiment))? } else { print(&summary(&experiment)) }
+    if args.get_flag("json") {
+        print_json(&as_json(&experiment))?
+    } else {
+        print(&summary(&experiment))
+    }
     Ok(ExitCode::SUCCESS)
 }
 

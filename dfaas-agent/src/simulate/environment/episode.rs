@@ -62,7 +62,8 @@ impl Totals {
         self.agent_steps += 1;
         self.offered += u64::from(step.input);
         self.refused += u64::from(step.rejected);
-        self.rejected += u64::from(step.local_rejected) + step.forward_rejected.iter().copied().map(u64::from).sum::<u64>();
+        self.rejected +=
+            u64::from(step.local_rejected) + step.forward_rejected.iter().copied().map(u64::from).sum::<u64>();
         self.reward += step.reward;
     }
 

@@ -32,7 +32,14 @@ impl Policy {
     }
 
     /// An action from what the agent sees: its input, and what became of the calls it forwarded in the step before.
-    pub fn choose(self, input: u32, neighbours: usize, last: Option<&NodeStep>, capacity: f64, rng: &mut impl Rng) -> Action {
+    pub fn choose(
+        self,
+        input: u32,
+        neighbours: usize,
+        last: Option<&NodeStep>,
+        capacity: f64,
+        rng: &mut impl Rng,
+    ) -> Action {
         let mut action = vec![0.0; neighbours + 2];
         match self {
             Self::AllLocal => action[0] = 1.0,
@@ -50,7 +57,8 @@ fn greedy(action: &mut Action, input: u32, last: Option<&NodeStep>, capacity: f6
     let here = capacity.floor().min(input);
     let excess = input - here;
     let neighbours = action.len() - 2;
-    let served = |neighbour: usize| match last.map(|last| (last.forwarded[neighbour], last.forward_rejected[neighbour])) {
+    let served = |neighbour: usize| match last.map(|last| (last.forwarded[neighbour], last.forward_rejected[neighbour]))
+    {
         Some((forwarded @ 1.., rejected)) => 1.0 - f64::from(rejected) / f64::from(forwarded),
         // Nobody knows what it would do with the next one.
         _ => 1.0,

@@ -49,7 +49,8 @@ impl Environment {
 
     /// Inputs and actions by node.
     pub fn step(&mut self, inputs: &[u32], actions: &[Action]) -> Vec<NodeStep> {
-        let mut steps: Vec<NodeStep> = inputs.iter().zip(actions).map(|(input, action)| split(*input, action)).collect();
+        let mut steps: Vec<NodeStep> =
+            inputs.iter().zip(actions).map(|(input, action)| split(*input, action)).collect();
         for node in 0..steps.len() {
             self.serve(node, &mut steps);
         }

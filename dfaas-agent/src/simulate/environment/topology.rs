@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn lines_and_json_give_the_same_graph() {
-        let lines = Topology::from_lines("g.txt", "# a ring\nnode_10 node_2\nnode_2, node_1\nnode_1 node_10\n").unwrap();
+        let lines =
+            Topology::from_lines("g.txt", "# a ring\nnode_10 node_2\nnode_2, node_1\nnode_1 node_10\n").unwrap();
         assert_eq!(lines.names, ["node_1", "node_2", "node_10"]);
         assert_eq!(lines.neighbours, [vec![1, 2], vec![0, 2], vec![0, 1]]);
         let text = r#"{"node_1": ["node_2"], "node_2": ["node_10"], "node_10": {"neighbours": ["node_1"]}, "seed": 3}"#;

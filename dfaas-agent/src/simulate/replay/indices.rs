@@ -49,7 +49,8 @@ impl Indices {
     /// Over all functions and minutes together.
     pub fn of<'a>(series: impl Iterator<Item = &'a Series> + Clone) -> Self {
         let all: Vec<f64> = series.clone().flat_map(|s| &s.success_percent).copied().collect();
-        let in_stress = |s: &'a Series| s.success_percent.iter().enumerate().filter(|(minute, _)| STRESS.contains(minute));
+        let in_stress =
+            |s: &'a Series| s.success_percent.iter().enumerate().filter(|(minute, _)| STRESS.contains(minute));
         let stress: Vec<f64> = series.clone().flat_map(in_stress).map(|(_, rate)| *rate).collect();
         let rejected: Vec<f64> = series.flat_map(|s| &s.rejected).copied().collect();
         let mut values = [0.0; 12];

@@ -78,7 +78,8 @@ impl Instance {
                 return Err(entry.error("a node whose name has 1 to 63 letters, digits, '-' or '_'"));
             }
         }
-        let names: BTreeMap<&str, usize> = entries.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
+        let names: BTreeMap<&str, usize> =
+            entries.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
         let mut nodes: Vec<Node> = Vec::new();
         for (name, entry) in &entries {
             let node = node(name, entry, &names)?;

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::Result;
 
-pub use runs::{FUNCTIONS, Run, function_name};
 pub(super) use runs::minute_of;
+pub use runs::{FUNCTIONS, Run, function_name};
 
 use super::instance::{Instance, Node};
 use crate::{

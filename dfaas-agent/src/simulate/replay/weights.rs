@@ -21,19 +21,24 @@ pub fn weights(instance: &Instance, minutes: &Minutes, choices: &[Choice]) -> Va
         let Choice::Rule(rule @ (Rule::StaticShare | Rule::Empirical | Rule::Base)) = *choice else { continue };
         // What chance adds afterwards is not in the file, so the name says that it is to come.
         let name = if rule == Rule::Empirical { "empirical_strategy_before_noise" } else { choice.name() };
-        let by_minute = minutes.iter().enumerate().map(|(i, minute)| (i.to_string(), of_minute(instance, minute, rule)));
+        let by_minute =
+            minutes.iter().enumerate().map(|(i, minute)| (i.to_string(), of_minute(instance, minute, rule)));
         by_strategy.insert(name.to_owned(), Value::Object(by_minute.collect()));
     }
     Value::Object(by_strategy)
 }
 
 fn of_minute(instance: &Instance, minute: &[NodeMetrics], rule: Rule) -> Value {
-    let certain = |view: &LocalView<'_>, function: &FunctionName| rule.certain_shares(view, function).unwrap_or_default();
+    let certain =
+        |view: &LocalView<'_>, function: &FunctionName| rule.certain_shares(view, function).unwrap_or_default();
     let decided = shares(instance, minute, certain, |by_node| by_node);
     let mut by_node = Map::new();
     for (node, functions) in instance.nodes.iter().zip(decided) {
         let peers = |shares: BTreeMap<usize, f64>| -> Value {
-            shares.into_iter().map(|(peer, percent)| (instance.nodes[peer].name.clone(), Value::from(percent))).collect()
+            shares
+                .into_iter()
+                .map(|(peer, percent)| (instance.nodes[peer].name.clone(), Value::from(percent)))
+                .collect()
         };
         let functions = functions.into_iter().map(|(name, shares)| (name.to_string(), peers(shares))).collect();
         by_node.insert(node.name.clone(), functions);

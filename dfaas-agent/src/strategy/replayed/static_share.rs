@@ -8,7 +8,8 @@ use crate::name::FunctionName;
 
 pub(super) fn shares(view: &LocalView<'_>, function: &FunctionName) -> Shares {
     // Of all that run it, the neighbour itself does not ask.
-    let askers = (view.with(function).count() + usize::from(view.own.functions.contains_key(function))).saturating_sub(1);
+    let askers =
+        (view.with(function).count() + usize::from(view.own.functions.contains_key(function))).saturating_sub(1);
     let limits = view.with(function).map(|(place, _, metrics)| {
         let room = if metrics.overloaded { 0.0 } else { metrics.max_rate - metrics.rate };
         (place, room / askers as f64)

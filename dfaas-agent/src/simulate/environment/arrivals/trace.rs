@@ -19,7 +19,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<f64>>> {
             }
             match nodes.iter_mut().find(|(name, _)| *name == node) {
                 None => nodes.push((node, rates)),
-                Some((_, sum)) if sum.len() == rates.len() => sum.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate),
+                Some((_, sum)) if sum.len() == rates.len() => {
+                    sum.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate)
+                }
                 Some(_) => return Err(windows.error("as many rates as of the other functions")),
             }
         }

@@ -44,13 +44,7 @@ fn node_id(number: usize) -> Option<NodeId> {
     format!("replayed{number:040}").parse().ok()
 }
 
-fn snapshot(
-    node: usize,
-    instance: &Instance,
-    minute: &[NodeMetrics],
-    granted: &[Outcome],
-    ids: &[NodeId],
-) -> Snapshot {
+fn snapshot(node: usize, instance: &Instance, minute: &[NodeMetrics], granted: &[Outcome], ids: &[NodeId]) -> Snapshot {
     let local = |metrics: &FunctionMetrics| LocalFunction {
         max_rate: Some(metrics.max_rate),
         rate: metrics.rate,
@@ -89,7 +83,7 @@ fn routes(outcome: &Outcome, numbers: &BTreeMap<&NodeId, usize>) -> Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{strategy::Strategy, name::FunctionName, simulate::replay::instance::Node};
+    use crate::{name::FunctionName, simulate::replay::instance::Node, strategy::Strategy};
 
     fn live(strategy: Strategy) -> Live {
         Live { strategy, original: false }

@@ -39,10 +39,18 @@ fn what_is_written_is_read_again() {
 #[test]
 fn bad_values_are_refused_by_file_field_and_value() {
     let cases = [
-        ("/node_0/neighbours/0", json!("node_9"), "node_0.neighbours[0] is \"node_9\", expected a node of this instance"),
+        (
+            "/node_0/neighbours/0",
+            json!("node_9"),
+            "node_0.neighbours[0] is \"node_9\", expected a node of this instance",
+        ),
         ("/node_0/neighbours/0", json!("node_0"), "node_0.neighbours[0] is \"node_0\", expected another node"),
         ("/node_0/neighbours", json!(["node_1", "node_1"]), "node_0.neighbours[1] is \"node_1\", expected each"),
-        ("/node_0/exp_history/1/functions/0/name", json!("nmap"), "functions[0].name is \"nmap\", expected one of funca"),
+        (
+            "/node_0/exp_history/1/functions/0/name",
+            json!("nmap"),
+            "functions[0].name is \"nmap\", expected one of funca",
+        ),
         ("/node_0/exp_history/1/functions/0/invoc_rate", json!(-1), "functions[0].invoc_rate is -1, expected a rate"),
         ("/node_0/exp_history/1/functions/0/invoc_rate", json!("NaN"), "functions[0].invoc_rate is \"NaN\", expected"),
         ("/node_0/exp_history/1/functions/1/name", json!("funca"), "functions[1].name is \"funca\", expected each"),

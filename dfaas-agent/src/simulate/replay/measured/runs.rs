@@ -53,7 +53,11 @@ pub fn function_name(field: &Field<'_>) -> Result<FunctionName> {
 /// Adds the runs of a file, or of all JSON files below a folder.
 pub(super) fn read(path: &Path, measurements: &mut Measurements) -> Result<()> {
     let mut files = Vec::new();
-    if path.is_dir() { find(path, 0, &mut files)? } else { files.push(path.to_owned()) }
+    if path.is_dir() {
+        find(path, 0, &mut files)?
+    } else {
+        files.push(path.to_owned())
+    }
     for file in files {
         let document = Document::read(&file)?;
         let root = document.root();
