@@ -1,9 +1,11 @@
 //! The command line: one file per command.
 
 mod detach;
+mod forecast;
 mod run;
 mod settings;
 mod status;
+mod whole_file;
 
 use std::{fmt, process::ExitCode};
 
@@ -21,6 +23,7 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
+        Entry { command: forecast::command(), run: forecast::run },
         Entry { command: detach::command(), run: detach::run },
     ]
 }

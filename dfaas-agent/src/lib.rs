@@ -32,6 +32,7 @@ pub mod peers;
 pub mod platform;
 pub mod proxy;
 pub mod rates;
+mod server;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod status;
