@@ -2,6 +2,7 @@
 
 mod config;
 mod detach;
+mod forecast;
 mod run;
 mod settings;
 #[cfg(feature = "simulate")]
@@ -26,6 +27,7 @@ fn entries() -> Vec<Entry> {
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
         Entry { command: config::command(), run: config::run },
+        Entry { command: forecast::command(), run: forecast::run },
         Entry { command: detach::command(), run: detach::run },
         #[cfg(feature = "simulate")]
         Entry { command: simulate::command(), run: simulate::run },

@@ -2,10 +2,12 @@
 //!
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
+pub mod folder;
 pub mod groups;
 pub mod lightgbm;
 pub mod models;
 pub mod scalers;
+pub mod service;
 pub mod tree;
 
 use std::fmt;

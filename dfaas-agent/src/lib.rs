@@ -35,6 +35,7 @@ pub mod platform;
 pub mod plot;
 pub mod proxy;
 pub mod rates;
+mod server;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod status;
