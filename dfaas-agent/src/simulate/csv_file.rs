@@ -30,7 +30,8 @@ impl CsvFile {
     }
 
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|record| Row { table: self, record })
+        // The first line is the header.
+        self.rows.iter().zip(2..).map(|(record, line)| Row { table: self, record, line })
     }
 }
 
@@ -38,6 +39,7 @@ impl CsvFile {
 pub struct Row<'a> {
     table: &'a CsvFile,
     record: &'a csv::StringRecord,
+    line: usize,
 }
 
 impl<'a> Row<'a> {
@@ -53,8 +55,7 @@ impl<'a> Row<'a> {
     }
 
     pub fn error(&self, column: &str, expected: &str) -> anyhow::Error {
-        let line = self.record.position().map_or(0, csv::Position::line);
         let value: String = self.text(column).unwrap_or_default().chars().take(60).collect();
-        BadInput(format!("{}: line {line}, {column} is {value:?}, expected {expected}", self.table.file)).into()
+        BadInput(format!("{}: line {}, {column} is {value:?}, expected {expected}", self.table.file, self.line)).into()
     }
 }

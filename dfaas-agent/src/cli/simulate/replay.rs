@@ -16,7 +16,8 @@ use crate::{
             files,
             generate::{self, generate},
             instance::Instance,
-            measured::Measurements,
+            measured::{Measurements, Minutes},
+            old_layout,
             weights::weights,
         },
     },
@@ -76,16 +77,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
         measurements.absorb(Measurements::read(data)?);
     }
     let seed: u64 = args.get_one::<u32>("seed").copied().unwrap_or(1).into();
-    let instance = match args.get_one::<PathBuf>("instance") {
-        Some(file) => Instance::read(file, &mut measurements)?,
-        None if measurements.runs.is_empty() => {
-            return Err(
-                BadInput("--data: no measured runs, expected some to generate an instance from".to_owned()).into()
-            );
-        }
-        None => generate(plan(args, seed), &measurements)?,
-    };
-    let minutes = measurements.look_up(&instance)?;
+    let (instance, minutes) = instance(args, seed, measurements)?;
     let repetitions = args.get_one::<i64>("repetitions").map_or(5, |n| *n as usize);
     let bar = progress(choices.len() * repetitions, "replaying")?;
     let experiment =
@@ -105,6 +97,26 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
         print(&summary(&experiment))
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The instance, and what its nodes show.
+fn instance(args: &ArgMatches, seed: u64, mut measurements: Measurements) -> Result<(Instance, Minutes)> {
+    let Some(file) = args.get_one::<PathBuf>("instance") else {
+        if measurements.runs.is_empty() {
+            let text = "--data: no measured runs, expected some to generate an instance from";
+            return Err(BadInput(text.to_owned()).into());
+        }
+        let instance = generate(plan(args, seed), &measurements)?;
+        let minutes = measurements.look_up(&instance)?;
+        return Ok((instance, minutes));
+    };
+    let instance = Instance::read(file, &mut measurements)?;
+    let minutes = measurements.look_up(&instance).or_else(|refused| {
+        // An instance that was converted from the layout of 2021 has loads that only its original has metrics of.
+        measurements.absorb(old_layout::beside(file).ok_or(refused)?);
+        measurements.look_up(&instance)
+    })?;
+    Ok((instance, minutes))
 }
 
 fn plan(args: &ArgMatches, seed: u64) -> generate::Plan {

@@ -14,11 +14,12 @@ use crate::{
     strategy::replayed::{LocalView, NodeMetrics, Rule},
 };
 
-/// Strategy, minute, node, overloaded function, neighbour: percent. Strategies that only chance decides are left out.
+/// Strategy, minute, node, overloaded function, neighbour: percent. Strategies that forward nothing or by chance alone, and
+/// those of the live agent, are left out.
 pub fn weights(instance: &Instance, minutes: &Minutes, choices: &[Choice]) -> Value {
     let mut by_strategy = Map::new();
     for choice in choices {
-        let Choice::Rule(rule @ (Rule::StaticShare | Rule::Empirical | Rule::Base)) = *choice else { continue };
+        let Choice::Rule(rule @ (Rule::StaticShare | Rule::Empirical)) = *choice else { continue };
         // What chance adds afterwards is not in the file, so the name says that it is to come.
         let name = if rule == Rule::Empirical { "empirical_strategy_before_noise" } else { choice.name() };
         let by_minute =
