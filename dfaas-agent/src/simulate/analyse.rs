@@ -76,23 +76,28 @@ fn indices(folder: &Path, minutes: &BTreeMap<usize, &Path>) -> Result<Indices> {
     if minutes.len() < 2 {
         return Err(BadInput(format!("{}: only minute_0, expected 2 minutes or more", folder.display())).into());
     }
-    let mut series: BTreeMap<String, Series> = BTreeMap::new();
+    // In the order of the columns, as they were summed when they were recorded: so the last digits agree too.
+    let mut series: Vec<(String, Series)> = Vec::new();
     for (minute, folder) in minutes {
         for (function, traffic) in read_minute(folder)? {
-            series.entry(function).or_default().push(&traffic);
+            let place = series.iter().position(|(known, _)| *known == function).unwrap_or_else(|| {
+                series.push((function, Series::default()));
+                series.len() - 1
+            });
+            series[place].1.push(&traffic);
         }
         if let Some((function, _)) = series.iter().find(|(_, series)| series.rejected.len() != minute + 1) {
             let text = format!("{}: {function} is not in every minute", folder.display());
             return Err(BadInput(text).into());
         }
     }
-    Ok(Indices::of(series.values()))
+    Ok(Indices::of(series.iter().map(|(_, series)| series)))
 }
 
-fn read_minute(folder: &Path) -> Result<BTreeMap<String, FunctionMinute>> {
+fn read_minute(folder: &Path) -> Result<Vec<(String, FunctionMinute)>> {
     let rates = Table::read(&folder.join(INVOCATION_RATES))?;
     let max_rates = Table::read(&folder.join(MAX_RATES))?;
-    let mut functions = BTreeMap::new();
+    let mut functions = Vec::new();
     for function in &rates.columns {
         let mut traffic = FunctionMinute {
             rates: rates.column(function, &rates.rows)?,
@@ -108,7 +113,7 @@ fn read_minute(folder: &Path) -> Result<BTreeMap<String, FunctionMinute>> {
                 }
             }
         }
-        functions.insert(function.clone(), traffic);
+        functions.push((function.clone(), traffic));
     }
     Ok(functions)
 }

@@ -18,7 +18,7 @@ use super::replay::{
 pub fn write(folder: &Path, seed: u64) -> Result<()> {
     let runs = folder.join("runs");
     measured::write(&runs, seed)?;
-    let plan = Plan { nodes: 6, edge_probability: 0.3, seed };
+    let plan = Plan { nodes: 8, edge_probability: 0.3, seed };
     let instance = generate(plan, &Measurements::read(&runs)?)?;
     write_json(&folder.join("replay_instance.json"), &instance.to_json())?;
     trees::write(&folder.join("forecaster"))?;

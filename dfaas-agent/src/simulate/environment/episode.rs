@@ -172,12 +172,25 @@ mod tests {
         assert_eq!(replay(&topology, Parameters::default(), &file).unwrap(), (table, totals));
     }
 
-    /// The original's baselines lose a quarter with all local and more with random actions.
+    /// The original's baselines on this wave: all local rejects 26.7 % with a mean reward of 0.844; random loses 38.3 %,
+    /// 31.6 % and 33.9 % with two, three and five nodes. Noise and random actions are drawn anew: within two points.
     #[test]
-    fn greedy_loses_less_than_all_local_and_random_more() {
-        let [local, random, greedy] =
-            [Policy::AllLocal, Policy::Random, Policy::Greedy].map(|policy| totals("two", policy).lost_percent());
-        assert!((15.0..35.0).contains(&local), "{local}");
-        assert!(random > local && greedy < local, "{random} {local} {greedy}");
+    fn the_baselines_lose_as_much_as_those_of_the_original() {
+        for (topology, random) in [("two", 38.3), ("three", 31.6), ("five", 33.9)] {
+            let local = totals(topology, Policy::AllLocal);
+            assert!((local.lost_percent() - 26.7).abs() < 2.0, "{topology}: {local:?}");
+            assert!((local.mean_reward() - 0.844).abs() < 0.02, "{topology}: {local:?}");
+            let found = totals(topology, Policy::Random).lost_percent();
+            assert!((found - random).abs() < 2.0, "{topology}: {found}, expected {random}");
+        }
+    }
+
+    #[test]
+    fn greedy_loses_less_than_all_local() {
+        for topology in ["two", "three", "star", "five"] {
+            let [local, greedy] =
+                [Policy::AllLocal, Policy::Greedy].map(|policy| totals(topology, policy).lost_percent());
+            assert!(greedy < local, "{topology}: {greedy} and {local}");
+        }
     }
 }

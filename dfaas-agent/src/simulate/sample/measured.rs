@@ -47,8 +47,8 @@ fn run(node: &str, node_type: usize, rng: &mut impl Rng) -> Value {
         // The first always runs, so that there is something to compare.
         let replicas = rng.random_range(u32::from(name == "funca")..=most);
         let max_rate = replicas * rates[node_type];
-        // From idle to a third more than the node can serve.
-        Function { name, replicas, max_rate, service_s, peak: f64::from(max_rate) * rng.random_range(0.0..1.33) }
+        // From light load to far more than the node can serve.
+        Function { name, replicas, max_rate, service_s, peak: f64::from(max_rate) * rng.random_range(0.2..1.6) }
     });
     let mut input = json!({ "node": node });
     for function in &functions {
