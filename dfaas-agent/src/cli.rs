@@ -4,6 +4,8 @@ mod detach;
 mod forecast;
 mod run;
 mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod status;
 mod whole_file;
 
@@ -23,6 +25,8 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
+        #[cfg(feature = "simulate")]
+        Entry { command: simulate::command(), run: simulate::run },
         Entry { command: forecast::command(), run: forecast::run },
         Entry { command: detach::command(), run: detach::run },
     ]
