@@ -1,9 +1,12 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
 mod kernel_plane;
+mod observe;
+mod planner;
 mod platform_task;
 mod proxy_task;
 mod report;
+mod rhythm;
 mod setup;
 mod speak;
 
@@ -19,17 +22,25 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use self::{kernel_plane::KernelPlane, platform_task::PlatformView, proxy_task::ProxyTask, speak::Spoken};
+use self::{
+    kernel_plane::KernelPlane,
+    planner::Planner,
+    platform_task::PlatformView,
+    proxy_task::ProxyTask,
+    rhythm::{Rhythm, wall_clock},
+    speak::Spoken,
+};
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
-    name::NodeId,
-    p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL, message::Message},
+    name::{FunctionName, NodeId},
+    p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{Peers, Standing},
     platform::Platform,
+    proxy::{FunctionSample, PeerSample},
     rates::{Rates, Sample},
     status::{Outcomes, Status},
-    strategy::{LocalFunction, Snapshot},
+    strategy::{Inputs, LocalFunction, Snapshot},
 };
 
 pub use self::report::Iterations;
@@ -52,7 +63,14 @@ pub struct Agent {
     proxy: ProxyTask,
     peers: Peers,
     rates: Rates,
+    rhythm: Rhythm,
+    planner: Planner,
     decision: Arc<Decision>,
+    /// When it was made.
+    decided: Instant,
+    /// Version of the decision that the kernel obeys, and how long it took to get there.
+    kernel_version: u32,
+    decision_to_kernel: Duration,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
     iterations: Arc<report::Iterations>,
@@ -62,14 +80,25 @@ pub struct Agent {
     next_housekeeping: Instant,
 }
 
-/// Runs until `stop` says so.
-pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
+/// What the agent is told from outside.
+#[derive(Debug)]
+pub enum Order {
+    Stop,
+    /// New settings; only those that a running agent can take over differ.
+    Reload(Box<Config>),
+}
+
+/// Runs until it is told to stop.
+pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
     let (mut agent, server) = setup::start(config).await?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = stop.recv() => break,
+            order = orders.recv() => match order {
+                Some(Order::Reload(config)) => agent.reload(*config),
+                Some(Order::Stop) | None => break,
+            },
             event = agent.events.recv() => match event {
                 Some(event) => agent.hear(event).await,
                 None => anyhow::bail!("the overlay has ended"),
@@ -77,6 +106,11 @@ pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
             changed = agent.functions.changed() => {
                 if changed.is_err() {
                     anyhow::bail!("the platform task has ended");
+                }
+            }
+            changed = agent.planner.planned.changed() => {
+                if changed.is_err() {
+                    anyhow::bail!("the planner has ended");
                 }
             }
             _ = tick.tick() => {
@@ -91,6 +125,16 @@ pub async fn run(config: Config, mut stop: mpsc::Receiver<()>) -> Result<()> {
 }
 
 impl Agent {
+    /// Obeys new settings from the next decision on.
+    fn reload(&mut self, config: Config) {
+        if config.strategy.strategy != self.config.strategy.strategy {
+            tracing::info!(from = %self.config.strategy.strategy, to = %config.strategy.strategy, "strategy switched");
+        }
+        self.peers.set_terms(config.terms());
+        self.rates.set_window(config.strategy.rate_window);
+        self.config = config;
+    }
+
     /// Takes note of what happened on the overlay.
     async fn hear(&mut self, event: OverlayEvent) {
         let now = Instant::now();
@@ -106,9 +150,7 @@ impl Agent {
             OverlayEvent::Identified { peer, protocols, .. } => {
                 self.peers.identified(&peer, protocols.iter().any(|p| p == PROTOCOL));
             }
-            OverlayEvent::Broadcast { from, message: Message::Recalc(info) } => {
-                self.peers.broadcast(from, info, now);
-            }
+            OverlayEvent::Broadcast { from, message } => self.peers.broadcast(from, message, now),
             OverlayEvent::State { from, state } => {
                 if state.leaving {
                     tracing::info!(peer = %from, "peer leaves");
@@ -118,7 +160,7 @@ impl Agent {
             }
             OverlayEvent::BadMessage { from, reason } => tracing::debug!(%from, %reason, "bad message"),
             OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
-            OverlayEvent::Broadcast { .. } | OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
+            OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
         }
     }
 
@@ -142,28 +184,36 @@ impl Agent {
         self.rates.record(Instant::now(), samples);
     }
 
-    fn samples(&self) -> BTreeMap<crate::name::FunctionName, Sample> {
+    fn samples(&self) -> BTreeMap<FunctionName, Sample> {
+        self.decision.functions.keys().map(|name| (name.clone(), self.sample(name))).collect()
+    }
+
+    /// What both data planes have counted of a function.
+    fn sample(&self, name: &FunctionName) -> Sample {
         let view = self.proxy.view.borrow();
-        let empty = crate::proxy::FunctionSample::default();
-        let mut samples = BTreeMap::new();
-        for name in self.decision.functions.keys() {
-            let kernel = self.kernel.function_counters(name);
-            let proxy = view.sample.functions.get(name).unwrap_or(&empty);
-            let from_peers: u64 =
-                proxy.from_peers.values().map(|p| (p.forwarded + p.handed_off).saturating_sub(p.refused)).sum();
-            let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
-            let totals = Outcomes {
-                // What the kernel gives HAProxy to steer is counted by both.
-                offered: kernel.seen.saturating_sub(kernel.to_proxy) + proxy.placed_kept + proxy.service,
-                local: proxy.served_local.saturating_sub(from_peers),
-                forwarded: kernel.forwarded + proxy.forwarded.values().sum::<u64>(),
-                rejected: kernel.refused + kernel.unavailable + proxy.refused,
-                received: from_peers,
-            };
-            let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
-            samples.insert(name.clone(), Sample { totals, kept });
-        }
-        samples
+        let empty = FunctionSample::default();
+        let kernel = self.kernel.function_counters(name);
+        let proxy = view.sample.functions.get(name).unwrap_or(&empty);
+        let taken = |p: &PeerSample| (p.forwarded + p.handed_off).saturating_sub(p.refused);
+        let received: u64 = proxy.from_peers.values().map(taken).sum();
+        let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
+        let by_kernel = Outcomes {
+            // What the kernel gives HAProxy to steer is counted by both.
+            offered: kernel.seen.saturating_sub(kernel.to_proxy),
+            local: proxy.placed_first,
+            forwarded: kernel.forwarded,
+            rejected: kernel.refused + kernel.unavailable,
+            received: handed_off.min(received),
+        };
+        let by_proxy = Outcomes {
+            offered: proxy.placed_kept + proxy.service,
+            local: proxy.served_local.saturating_sub(received + proxy.placed_first),
+            forwarded: proxy.forwarded.values().sum::<u64>(),
+            rejected: proxy.refused,
+            received: received.saturating_sub(handed_off),
+        };
+        let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
+        Sample { by_kernel, by_proxy, kept }
     }
 
     /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.
@@ -205,13 +255,23 @@ impl Agent {
     }
 
     fn decide(&mut self, now: Instant) {
-        let functions = self.config.strategy.strategy.decide(&self.snapshot(now));
+        let snapshot = self.snapshot(now);
+        self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
+        if self.config.strategy.strategy.is_planned() {
+            self.planner.observe(self.observed(now, &snapshot));
+        } else {
+            self.planner.rest();
+        }
+        let planned = self.planner.planned.borrow().clone();
+        let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
+        let functions = self.config.strategy.strategy.decide(inputs);
         let peers = self.endpoints(now);
         if functions == self.decision.functions && peers == self.decision.peers {
             return;
         }
         let decision = Decision { version: self.decision.version + 1, functions, peers };
         self.decision = Arc::new(decision);
+        self.decided = Instant::now();
         self.proxy.apply(self.decision.clone());
     }
 
@@ -219,7 +279,7 @@ impl Agent {
     fn endpoints(&self, now: Instant) -> BTreeMap<NodeId, PeerEndpoint> {
         let mut endpoints = BTreeMap::new();
         for (node, peer) in self.peers.iter() {
-            if peer.standing(now, self.config.overlay.peer_timeout) == Standing::Known {
+            if self.peers.standing(node, now) == Standing::Known {
                 continue;
             }
             let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };
@@ -250,9 +310,12 @@ impl Agent {
         let Some(active) = self.kernel.active.as_mut() else { return Ok(()) };
         active.write_peers(&self.peers, now).await?;
         let written = active.write_routes(&self.decision, &kept)?;
-        if written > 0 {
+        if self.kernel_version != self.decision.version {
+            self.kernel_version = self.decision.version;
+            self.decision_to_kernel = self.decided.elapsed();
             tracing::debug!(version = self.decision.version, written, "kernel obeys");
         }
+        active.compare(now)?;
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
             active.housekeeping(&self.peers, now)?;

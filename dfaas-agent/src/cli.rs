@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod config;
 mod detach;
 mod forecast;
 mod run;
@@ -28,6 +29,7 @@ fn entries() -> Vec<Entry> {
         #[cfg(feature = "simulate")]
         Entry { command: simulate::command(), run: simulate::run },
         Entry { command: forecast::command(), run: forecast::run },
+        Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
     ]
 }

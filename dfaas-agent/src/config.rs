@@ -4,6 +4,7 @@
 //! into a checked [`Config`]. All wrong values are reported at once.
 
 pub mod keys;
+mod planning;
 pub mod sources;
 mod values;
 
@@ -16,12 +17,14 @@ use std::{
 };
 
 use libp2p::Multiaddr;
+pub use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
 
 use crate::{
     kernel::mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
+    peers::Terms,
     strategy::Strategy,
 };
 
@@ -38,6 +41,7 @@ pub struct Config {
     pub proxy: ProxyConfig,
     pub platform: PlatformConfig,
     pub strategy: StrategyConfig,
+    pub planning: PlanningConfig,
     /// The agent's own HTTP server.
     pub http_address: SocketAddr,
     pub state_dir: PathBuf,
@@ -118,9 +122,11 @@ pub struct PlatformConfig {
     pub rate_limits: BTreeMap<FunctionName, u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StrategyConfig {
     pub strategy: Strategy,
+    /// The original's arithmetic, for comparison.
+    pub compat: bool,
     pub period: Duration,
     pub rate_window: Duration,
     pub burst: Duration,
@@ -215,11 +221,13 @@ impl Config {
             },
             strategy: StrategyConfig {
                 strategy: read.parse("AGENT_STRATEGY"),
+                compat: read.bool("AGENT_COMPAT"),
                 period: read.duration("AGENT_RECALC_PERIOD", Duration::from_secs(1)),
                 rate_window: read.duration("AGENT_RATE_WINDOW", Duration::from_millis(100)),
                 burst: read.duration("AGENT_BURST", Duration::ZERO),
                 grant_lifetime: read.duration("AGENT_GRANT_LIFETIME", Duration::from_secs(1)),
             },
+            planning: PlanningConfig::read(&mut read),
             http_address: read.parse("AGENT_HTTP_ADDRESS"),
             state_dir,
             run_dir,
@@ -227,6 +235,12 @@ impl Config {
         };
         read.finish()?;
         Ok(config)
+    }
+
+    /// What peers must do to count.
+    pub fn terms(&self) -> Terms {
+        let strategy = &self.strategy;
+        Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
     }
 
     /// Addresses this node answers on for others.

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::name::{FunctionName, Host, NodeId};
 
+/// A limit that limits nothing: more calls per second than a node can take. Finite, so that it survives JSON.
+pub const UNLIMITED: f64 = 1e9;
+
 /// Routing of every function known to this node, and the peers it may use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Decision {

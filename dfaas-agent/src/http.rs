@@ -12,7 +12,11 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use crate::{agent::Iterations, metrics, status::Status};
+use crate::{
+    agent::Iterations,
+    metrics,
+    status::{Component, Status},
+};
 
 #[derive(Clone)]
 struct Shared {
@@ -29,7 +33,7 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
         .route("/healthz", get(health))
-        .route("/readyz", get(health))
+        .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/status", get(status_json))
         .with_state(Shared { status, iterations });
@@ -40,17 +44,24 @@ pub async fn serve(
     }))
 }
 
-/// 200 or 503, a line per component.
+/// 200 or 503, a line per component (reference section 8, without its defect B19).
 async fn health(State(shared): State<Shared>) -> Response {
-    let status = shared.status.borrow().clone();
+    let components = shared.status.borrow().components();
     let mut text = String::from("DFaaS node running.\nComponents status:\n");
-    for component in [&status.proxy, &status.platform] {
-        let state = if component.healthy { "ready" } else { "not ready" };
-        let _ = writeln!(text, "- {} {state}: {}", component.kind, component.detail);
+    for Component { kind, healthy, detail } in &components {
+        let _ = writeln!(text, "- {kind} {}: {detail}", if *healthy { "ready" } else { "not ready" });
     }
-    let _ = writeln!(text, "- kernel mode {}", status.kernel.mode);
-    let healthy = status.proxy.healthy && status.platform.healthy;
-    (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
+    answer(components.iter().all(|component| component.healthy), text)
+}
+
+/// 200 once the data planes have tables: a node that has lost a component still serves.
+async fn ready(State(shared): State<Shared>) -> Response {
+    let ready = shared.status.borrow().ready;
+    answer(ready, if ready { "ready\n" } else { "no tables yet\n" }.to_owned())
+}
+
+fn answer(well: bool, text: String) -> Response {
+    (if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
 }
 
 async fn status_json(State(shared): State<Shared>) -> Json<Status> {

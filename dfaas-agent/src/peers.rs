@@ -1,5 +1,7 @@
 //! What is known of the other nodes. Pure: events and the clock are passed in.
 
+mod heard;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddrV4},
@@ -12,19 +14,21 @@ use dfaas_common::{
 };
 
 use crate::{
+    forecast::NodeType,
     kernel::mode::Mode,
-    name::{FunctionName, Host, NodeId},
+    name::{Host, NodeId},
     p2p::{
-        direct::{NodeState, TunnelKey},
-        message::RecalcInfo,
+        direct::{MarginState, NodeState, TunnelKey},
+        message::{Message, ProxyAddress},
     },
-    strategy::{PeerFunction, PeerView},
+    strategy::{MarginView, PeerFunction, PeerView, Strategy},
 };
+use heard::Heard;
 
-/// An original agent broadcasts once a minute and is given up after 1.2 periods (reference section 4).
-const BROADCAST_LIFETIME: Duration = Duration::from_secs(75);
 /// A peer that is gone stays known so long: connections handed to it may live on.
 const MEMORY: Duration = Duration::from_mins(10);
+/// Authors of broadcasts need not be connected to us, and names cost nothing.
+const MAX_NODES: usize = 4096;
 
 /// One other node.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +39,8 @@ pub struct Peer {
     pub direct: bool,
     /// Where its proxy takes calls.
     pub proxy: Option<(Host, u16)>,
-    /// What an original agent grants us.
-    broadcast: Option<(BTreeMap<FunctionName, f64>, Instant)>,
+    /// What an original agent last told everybody.
+    broadcast: Option<(Heard, Instant)>,
     pub state: Option<(NodeState, Instant)>,
     /// Last sign of life.
     heard: Option<Instant>,
@@ -79,11 +83,22 @@ pub struct Handoff {
     pub seal: Seal,
 }
 
+/// What a peer must do to count.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Silence after which one of our own kind is given up.
+    pub timeout: Duration,
+    /// Period of the broadcasts.
+    pub period: Duration,
+    /// Original agents of another strategy are not understood, as among themselves.
+    pub strategy: Strategy,
+}
+
 impl Peer {
-    pub fn standing(&self, now: Instant, timeout: Duration) -> Standing {
+    fn standing(&self, now: Instant, terms: &Terms) -> Standing {
         if let Some((state, _)) = &self.state {
             // A broadcast is a sign of life too: the last state stands.
-            return if self.age(now) > timeout {
+            return if self.age(now) > terms.timeout {
                 Standing::Silent
             } else if state.draining || state.leaving {
                 Standing::Draining
@@ -92,7 +107,8 @@ impl Peer {
             };
         }
         match &self.broadcast {
-            Some((_, heard)) if now.duration_since(*heard) <= BROADCAST_LIFETIME => Standing::Up,
+            Some((heard, _)) if heard.strategy() != terms.strategy => Standing::Known,
+            Some((heard, when)) if now.duration_since(*when) <= heard.lifetime(terms.period) => Standing::Up,
             Some(_) => Standing::Silent,
             None => Standing::Known,
         }
@@ -131,19 +147,27 @@ impl Peer {
     }
 
     fn view(&self) -> PeerView {
-        if let Some((state, _)) = &self.state {
-            let function = |f: &crate::p2p::direct::FunctionState| PeerFunction {
-                limit_out: f.limit,
-                excess: f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0)),
-            };
-            return PeerView {
-                functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect(),
-            };
+        let Some((state, _)) = &self.state else {
+            return self.broadcast.as_ref().map_or_else(PeerView::default, |(heard, _)| heard.view());
+        };
+        let function = |f: &crate::p2p::direct::FunctionState| PeerFunction {
+            limit_out: f.limit,
+            excess: f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0)),
+        };
+        PeerView {
+            functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect(),
+            margin: state.margin.as_ref().and_then(margin_view),
         }
-        let limits = self.broadcast.iter().flat_map(|(limits, _)| limits);
-        let function = |limit: &f64| PeerFunction { limit_out: *limit, excess: 0.0 };
-        PeerView { functions: limits.map(|(name, limit)| (name.clone(), function(limit))).collect() }
     }
+}
+
+fn margin_view(state: &MarginState) -> Option<MarginView> {
+    Some(MarginView {
+        node_type: NodeType::from_number(state.node_type.into())?,
+        thresholds: state.thresholds.into(),
+        margin: state.margin,
+        load: state.load.into(),
+    })
 }
 
 /// The kernel's form of a key that a peer drew.
@@ -164,13 +188,18 @@ pub fn tunnel_key(seal: &Seal) -> TunnelKey {
 #[derive(Debug)]
 pub struct Peers {
     own: NodeId,
-    timeout: Duration,
+    terms: Terms,
     nodes: BTreeMap<NodeId, Peer>,
 }
 
 impl Peers {
-    pub fn new(own: NodeId, timeout: Duration) -> Self {
-        Self { own, timeout, nodes: BTreeMap::new() }
+    pub fn new(own: NodeId, terms: Terms) -> Self {
+        Self { own, terms, nodes: BTreeMap::new() }
+    }
+
+    /// After the settings have changed.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
     }
 
     pub fn get(&self, node: &NodeId) -> Option<&Peer> {
@@ -182,7 +211,7 @@ impl Peers {
     }
 
     pub fn standing(&self, node: &NodeId, now: Instant) -> Standing {
-        self.nodes.get(node).map_or(Standing::Silent, |peer| peer.standing(now, self.timeout))
+        self.nodes.get(node).map_or(Standing::Silent, |peer| peer.standing(now, &self.terms))
     }
 
     pub fn connected(&mut self, node: NodeId, remote: IpAddr) {
@@ -203,14 +232,37 @@ impl Peers {
         }
     }
 
-    /// A broadcast of the recalc strategy. One that does not name us is ignored, as the original does.
-    pub fn broadcast(&mut self, node: NodeId, info: RecalcInfo, now: Instant) {
-        let peer = self.nodes.entry(node).or_default();
-        peer.proxy = Some((info.proxy.host, info.proxy.port));
-        if let Some(limits) = info.limits.into_iter().find(|(id, _)| *id == self.own) {
-            peer.broadcast = Some((limits.1, now));
-            peer.heard = Some(now);
+    /// A broadcast. Those that say nothing to us are ignored, as the original does: grants that do not name us (reference
+    /// section 3.3), a margin of a node that has not said what it is (B5), texts.
+    pub fn broadcast(&mut self, node: NodeId, message: Message, now: Instant) {
+        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&node) {
+            return;
         }
+        let peer = self.nodes.entry(node).or_default();
+        let ProxyAddress { host, port } = match &message {
+            Message::Recalc(info) => info.proxy.clone(),
+            Message::NodeMargin(info) => info.proxy.clone(),
+            Message::Static(info) => info.proxy.clone(),
+            Message::Margin(margin) => {
+                if let Some((Heard::NodeMargin { margin: known, .. }, when)) = &mut peer.broadcast {
+                    (*known, *when) = (Some(*margin), now);
+                    peer.heard = Some(now);
+                }
+                return;
+            }
+            Message::Text(_) | Message::Unknown(_) => return,
+        };
+        peer.proxy = Some((host, port));
+        let former = peer.broadcast.take();
+        let margin = former.as_ref().and_then(|(heard, _)| heard.margin());
+        let heard = match message {
+            Message::Recalc(mut info) => info.limits.remove(&self.own).map(Heard::Recalc),
+            Message::NodeMargin(info) => Some(Heard::NodeMargin { info, margin }),
+            Message::Static(info) => Some(Heard::Static(info.functions)),
+            Message::Margin(_) | Message::Text(_) | Message::Unknown(_) => None,
+        };
+        peer.heard = if heard.is_some() { Some(now) } else { peer.heard };
+        peer.broadcast = heard.map(|heard| (heard, now)).or(former);
     }
 
     pub fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {
@@ -243,7 +295,7 @@ impl Peers {
     /// What the strategy may use: peers that are up. Those that have been silent for less than `grant_lifetime` accept
     /// nothing, but are granted what they need: their data planes go on without their agents.
     pub fn views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
-        let view = |peer: &Peer| match peer.standing(now, self.timeout) {
+        let view = |peer: &Peer| match peer.standing(now, &self.terms) {
             Standing::Up => Some(peer.view()),
             Standing::Draining | Standing::Silent if !peer.leaves() && peer.age(now) <= grant_lifetime => {
                 let mut view = peer.view();
@@ -253,6 +305,11 @@ impl Peers {
             Standing::Draining | Standing::Silent | Standing::Known => None,
         };
         self.nodes.iter().filter_map(|(id, peer)| Some((id.clone(), view(peer)?))).collect()
+    }
+
+    /// Takes a node out at once that is no member any more; false if it was not known.
+    pub fn expel(&mut self, node: &NodeId) -> bool {
+        self.nodes.remove(node).is_some()
     }
 
     /// Forgets those that have been gone for long; returns them.
@@ -265,129 +322,4 @@ impl Peers {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::p2p::message::ProxyAddress;
-    use crate::strategy::test_names::{function, node};
-
-    fn state(leaving: bool) -> NodeState {
-        NodeState {
-            version: 1,
-            sequence: 1,
-            started_ms: 0,
-            mode: Mode::Handoff,
-            service: Some("10.0.0.2:80".parse().unwrap()),
-            tunnel: Some("10.0.0.2".parse().unwrap()),
-            proxy: None,
-            receive_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
-            functions: [(
-                function("f"),
-                crate::p2p::direct::FunctionState { limit: 5.0, rate: 30.0, max_rate: Some(20.0) },
-            )]
-            .into(),
-            draining: false,
-            leaving,
-        }
-    }
-
-    fn peers() -> (Peers, Instant) {
-        (Peers::new(node(0), Duration::from_secs(3)), Instant::now())
-    }
-
-    const LIFETIME: Duration = Duration::from_secs(30);
-
-    #[test]
-    fn a_silent_or_leaving_peer_is_used_no_more() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        peers.state(node(2), state(true), now);
-        assert_eq!(peers.views(now, LIFETIME).keys().collect::<Vec<_>>(), [&node(1)]);
-        let later = now + Duration::from_secs(4);
-        assert_eq!(peers.views(later, LIFETIME)[&node(1)].functions[&function("f")].limit_out, 0.0);
-        assert_eq!(peers.standing(&node(1), later), Standing::Silent);
-    }
-
-    #[test]
-    fn what_a_silent_or_draining_peer_needs_is_remembered_for_the_life_of_a_grant() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        peers.state(node(2), NodeState { draining: true, ..state(false) }, now);
-        for after_s in [4, 30] {
-            let views = peers.views(now + Duration::from_secs(after_s), LIFETIME);
-            assert_eq!(views.len(), 2);
-            assert!(views.values().all(|view| view.functions[&function("f")].excess == 10.0));
-        }
-        assert!(peers.views(now + Duration::from_secs(31), LIFETIME).is_empty());
-    }
-
-    #[test]
-    fn what_a_peer_offers_above_its_limit_is_its_excess() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        assert_eq!(
-            peers.views(now, LIFETIME)[&node(1)].functions[&function("f")],
-            PeerFunction { limit_out: 5.0, excess: 10.0 }
-        );
-    }
-
-    #[test]
-    fn a_broadcast_keeps_a_state_in_force() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        let proxy = ProxyAddress { host: "10.0.0.2".parse().unwrap(), port: 30080 };
-        let later = now + Duration::from_secs(3);
-        peers.broadcast(node(1), RecalcInfo { proxy, limits: [(node(0), BTreeMap::new())].into() }, later);
-        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(5)), Standing::Up);
-        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(7)), Standing::Silent);
-    }
-
-    #[test]
-    fn a_peer_speaks_for_its_own_address_only() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        assert!(peers.handoffs().is_empty(), "not connected from there");
-        peers.connected(node(1), "10.0.0.2".parse().unwrap());
-        assert_eq!(peers.handoffs().len(), 1);
-        let thief = NodeState { tunnel: Some("10.0.0.3".parse().unwrap()), ..state(false) };
-        peers.connected(node(2), "10.0.0.3".parse().unwrap());
-        peers.state(node(2), thief, now);
-        assert_eq!(peers.handoffs().into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [node(1)]);
-    }
-
-    #[test]
-    fn a_key_holds_until_there_is_another() {
-        let (mut peers, now) = peers();
-        peers.state(node(1), state(false), now);
-        peers.state(node(1), NodeState { receive_key: None, ..state(false) }, now);
-        assert_eq!(peers.get(&node(1)).unwrap().handoff().unwrap().seal.epoch, 3);
-    }
-
-    #[test]
-    fn keys_survive_the_way_to_the_kernel_and_back() {
-        let key = TunnelKey { epoch: 3, key: std::array::from_fn(|i| i as u8), token: 9 };
-        assert_eq!(tunnel_key(&seal(&key)), key);
-    }
-
-    #[test]
-    fn a_broadcast_that_does_not_name_us_grants_nothing() {
-        let (mut peers, now) = peers();
-        let proxy = ProxyAddress { host: "10.0.0.5".parse().unwrap(), port: 30080 };
-        let limits = [(function("f"), 4.0)].into();
-        peers.broadcast(node(1), RecalcInfo { proxy: proxy.clone(), limits: [(node(3), limits)].into() }, now);
-        assert_eq!(peers.standing(&node(1), now), Standing::Known);
-        let limits = [(function("f"), 4.0)].into();
-        peers.broadcast(node(1), RecalcInfo { proxy, limits: [(node(0), limits)].into() }, now);
-        assert_eq!(peers.views(now, LIFETIME)[&node(1)].functions[&function("f")].limit_out, 4.0);
-        assert_eq!(peers.standing(&node(1), now + Duration::from_secs(76)), Standing::Silent);
-    }
-
-    #[test]
-    fn a_peer_gone_for_long_is_forgotten() {
-        let (mut peers, now) = peers();
-        peers.connected(node(1), "10.0.0.2".parse().unwrap());
-        peers.state(node(1), state(false), now);
-        peers.disconnected(&node(1));
-        assert!(peers.forget(now + Duration::from_secs(500)).is_empty());
-        assert_eq!(peers.forget(now + Duration::from_secs(601)), [node(1)]);
-    }
-}
+mod tests;

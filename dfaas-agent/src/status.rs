@@ -23,11 +23,67 @@ pub struct Status {
     pub strategy: String,
     /// Version of the decision in force.
     pub decision: u32,
+    /// True once both data planes have obeyed a decision about what the platform runs.
+    pub ready: bool,
     pub kernel: KernelStatus,
     pub proxy: Component,
     pub platform: Component,
+    pub overlay: Component,
+    /// Forecaster or model, of strategies that ask one.
+    #[serde(default)]
+    pub planner: Option<Component>,
+    /// Of node margin.
+    #[serde(default)]
+    pub margin: Option<MarginStatus>,
+    pub planes: Planes,
     pub peers: Vec<PeerStatus>,
     pub functions: BTreeMap<FunctionName, FunctionStatus>,
+}
+
+/// What node margin goes by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MarginStatus {
+    /// Percentage points offered to each common neighbour.
+    pub offered: f64,
+    /// As forecast: percent of one core, bytes, microwatts.
+    pub cpu_percent: f64,
+    pub ram_bytes: f64,
+    pub power_microwatts: f64,
+    /// What each peer offers.
+    pub peers: BTreeMap<NodeId, f64>,
+    /// `fresh`, `last` (the forecaster does not answer, the last plan holds) or `nothing` (all is served here).
+    pub standing: String,
+}
+
+/// The two data planes beside the one decision.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Planes {
+    pub kernel: PlaneStatus,
+    pub proxy: PlaneStatus,
+    /// From the last decision to the kernel's tables.
+    pub decision_to_kernel_ms: f64,
+    pub proxy_reloads: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct PlaneStatus {
+    /// Version of the decision that it obeys.
+    pub version: u32,
+    /// Entries that were found to differ from the decision, and put right.
+    pub repaired: u64,
+}
+
+impl Status {
+    /// All components, for health.
+    pub fn components(&self) -> Vec<Component> {
+        let kernel = Component {
+            kind: "kernel".into(),
+            healthy: self.kernel.error.is_none(),
+            detail: self.kernel.error.clone().unwrap_or_else(|| format!("mode {}", self.kernel.mode)),
+        };
+        let others = [&self.proxy, &self.platform, &self.overlay].into_iter().chain(&self.planner);
+        std::iter::once(kernel).chain(others.cloned()).collect()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,13 +94,16 @@ pub struct KernelStatus {
     pub xdp: String,
     /// Why the mode is not a better one; empty if it is the best.
     pub why: Vec<String>,
+    /// What keeps the tables from being written.
+    #[serde(default)]
+    pub error: Option<String>,
     /// Live forwarded connections.
     pub flows: u64,
     /// Packets by verdict, those that happened.
     pub verdicts: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Component {
     pub kind: String,
     pub healthy: bool,
@@ -73,6 +132,16 @@ pub struct FunctionStatus {
     pub limit: Option<f64>,
     pub rates: Outcomes<f64>,
     pub totals: Outcomes<u64>,
+    /// The part of the totals that each data plane did.
+    #[serde(default)]
+    pub by_kernel: Outcomes<u64>,
+    #[serde(default)]
+    pub by_proxy: Outcomes<u64>,
+    /// Shares of this node and of refusal, of strategies that divide by weights alone.
+    #[serde(default)]
+    pub local_weight: u32,
+    #[serde(default)]
+    pub reject_weight: u32,
     pub weights: BTreeMap<NodeId, u32>,
     pub limits_in: BTreeMap<NodeId, f64>,
     pub limits_out: BTreeMap<NodeId, f64>,

@@ -4,12 +4,16 @@
 
 mod all_local;
 pub mod node_margin;
-mod recalc;
+mod planned;
+pub mod recalc;
+pub mod rl_agent;
+mod static_weights;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use crate::{
-    decision::{FunctionTable, Weights},
+    decision::{FunctionTable, UNLIMITED, Weights},
+    forecast::{GroupRates, NodeType, Usage},
     name::{FunctionName, NodeId},
 };
 
@@ -31,10 +35,13 @@ pub struct LocalFunction {
     pub timeout: Option<Duration>,
 }
 
-/// What a peer has told us, by function that it runs.
+/// What a peer has told us.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PeerView {
+    /// Functions that it runs.
     pub functions: BTreeMap<FunctionName, PeerFunction>,
+    /// Of a peer that runs node margin.
+    pub margin: Option<MarginView>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,30 +52,105 @@ pub struct PeerFunction {
     pub excess: f64,
 }
 
+/// What node margin knows of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MarginView {
+    pub node_type: NodeType,
+    pub thresholds: Usage,
+    /// Percentage points of its thresholds that it offers to this node.
+    pub margin: f64,
+    /// Its load when it said so.
+    pub load: GroupRates,
+}
+
 /// Routing tables of all functions, ours and those that only peers run.
 pub type Outcome = BTreeMap<FunctionName, FunctionTable>;
+
+/// What a strategy that takes its time has worked out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    pub weights: BTreeMap<FunctionName, Weights>,
+}
+
+/// What a strategy decides from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    pub snapshot: &'a Snapshot,
+    /// Of node margin and RL agent; the others need none.
+    pub plan: &'a Plan,
+    /// The state of recalc in the original's arithmetic, if that is wanted.
+    pub compat: Option<&'a recalc::Compat>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     Recalc,
+    NodeMargin,
+    Static,
     AllLocal,
+    RlAgent,
 }
 
 impl Strategy {
-    pub fn decide(self, snapshot: &Snapshot) -> Outcome {
-        match self {
-            Self::Recalc => recalc::decide(snapshot),
-            Self::AllLocal => all_local::decide(snapshot),
+    pub const ALL: [Self; 5] = [Self::Recalc, Self::NodeMargin, Self::Static, Self::AllLocal, Self::RlAgent];
+
+    pub fn decide(self, inputs: Inputs<'_>) -> Outcome {
+        match (self, inputs.compat) {
+            (Self::Recalc, Some(compat)) => compat.outcome(inputs.snapshot),
+            (Self::Recalc, None) => recalc::decide(inputs.snapshot),
+            (Self::Static, Some(_)) => static_weights::decide(inputs.snapshot, Rounding::Original),
+            (Self::Static, None) => static_weights::decide(inputs.snapshot, Rounding::LargestRemainder),
+            (Self::AllLocal, _) => all_local::decide(inputs.snapshot),
+            (Self::NodeMargin | Self::RlAgent, _) => planned::decide(inputs.snapshot, inputs.plan),
         }
+    }
+
+    /// True if its weights are worked out off the agent's loop.
+    pub const fn is_planned(self) -> bool {
+        matches!(self, Self::NodeMargin | Self::RlAgent)
     }
 
     /// The name in the settings.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Recalc => "recalcstrategy",
+            Self::NodeMargin => "nodemarginstrategy",
+            Self::Static => "staticstrategy",
             Self::AllLocal => "alllocalstrategy",
+            Self::RlAgent => "rlagentstrategy",
         }
     }
+}
+
+/// How shares become whole percents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rounding {
+    /// One by one, so the sum may miss 100.
+    Original,
+    LargestRemainder,
+}
+
+/// All functions that run anywhere.
+fn names(snapshot: &Snapshot) -> Vec<&FunctionName> {
+    let mut names: Vec<&FunctionName> = snapshot.functions.keys().collect();
+    names.extend(snapshot.peers.values().flat_map(|peer| peer.functions.keys()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Peers that run a function and accept calls of it, with what they accept.
+fn runners(snapshot: &Snapshot, name: &FunctionName) -> BTreeMap<NodeId, f64> {
+    let accepts = |(id, peer): (&NodeId, &PeerView)| {
+        let limit = peer.functions.get(name)?.limit_out;
+        (limit > 0.0).then(|| (id.clone(), limit))
+    };
+    snapshot.peers.iter().filter_map(accepts).collect()
+}
+
+/// Strategies that divide by weights alone take whatever the peers send.
+fn open_grants(snapshot: &Snapshot) -> BTreeMap<NodeId, f64> {
+    snapshot.peers.keys().map(|id| (id.clone(), UNLIMITED)).collect()
 }
 
 impl fmt::Display for Strategy {
@@ -81,12 +163,12 @@ impl FromStr for Strategy {
     type Err = String;
     /// The original's names, with or without their ending.
     fn from_str(s: &str) -> Result<Self, String> {
-        match s.strip_suffix("strategy").unwrap_or(s) {
-            "recalc" => Ok(Self::Recalc),
-            "alllocal" => Ok(Self::AllLocal),
-            "nodemargin" | "static" | "rlagent" => Err(format!("strategy {s:?} is not supported by this version")),
-            _ => Err(format!("unknown strategy {s:?}: expected recalcstrategy or alllocalstrategy")),
-        }
+        let short = |name: &'static str| name.trim_end_matches("strategy");
+        let wanted = s.strip_suffix("strategy").unwrap_or(s);
+        Self::ALL
+            .into_iter()
+            .find(|strategy| short(strategy.name()) == wanted)
+            .ok_or_else(|| format!("unknown strategy {s:?}: expected {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 
@@ -153,7 +235,9 @@ mod tests {
     fn names_of_the_original_are_understood() {
         assert_eq!("recalcstrategy".parse(), Ok(Strategy::Recalc));
         assert_eq!("alllocal".parse(), Ok(Strategy::AllLocal));
-        assert!("staticstrategy".parse::<Strategy>().unwrap_err().contains("not supported"));
+        for strategy in Strategy::ALL {
+            assert_eq!(strategy.name().parse(), Ok(strategy));
+        }
         assert!("x".parse::<Strategy>().unwrap_err().contains("unknown strategy \"x\""));
     }
 }

@@ -201,6 +201,11 @@ impl Federation {
         self.nodes.iter().enumerate().map(|(i, node)| Ok((node.name.as_str(), self.status(i)?))).collect()
     }
 
+    /// Writes settings into the node's file, and has its agent read it again.
+    pub fn change_settings(&self, i: usize, changes: &[(&str, &str)]) -> Result<()> {
+        self.nodes[i].change_settings(changes)
+    }
+
     /// Ends the agent as a crash would; HAProxy and the kernel path stay.
     pub fn kill_agent(&mut self, i: usize) -> Result<()> {
         self.nodes[i].kill()

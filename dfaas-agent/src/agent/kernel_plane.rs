@@ -37,6 +37,8 @@ use crate::{
 
 /// How often a peer's entry is written at least.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How often the tables are compared with what was written.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a next hop is believed.
 const NEXT_HOP_LIFETIME: Duration = Duration::from_secs(3);
 /// How long a tunnel key is used.
@@ -72,6 +74,9 @@ pub(super) struct Active {
     /// What was written of each peer, and when.
     written: BTreeMap<NodeId, (PeerFacts, Instant)>,
     live: usize,
+    compared: Instant,
+    /// Table entries that were found to differ from what was written, and put right.
+    pub(super) repaired: u64,
 }
 
 pub(super) fn settings(config: &Config) -> KernelSettings {
@@ -151,6 +156,15 @@ impl KernelPlane {
         counters.unwrap_or_default()
     }
 
+    /// Connections of a function handed to a peer.
+    pub(super) fn forwarded_to(&self, name: &FunctionName, peer: &NodeId) -> u64 {
+        let forwarded = self.handoff().and_then(|active| {
+            let (function, peer) = (active.sync.function_number(name)?, active.sync.peer_number(peer)?);
+            active.sync.tables().pair_counters(function, peer).ok().map(|pair| pair.forwarded)
+        });
+        forwarded.unwrap_or(0)
+    }
+
     pub(super) fn verdicts(&self) -> Vec<(Verdict, u64)> {
         self.active.as_ref().and_then(|active| active.sync.tables().verdicts().ok()).unwrap_or_default()
     }
@@ -201,6 +215,8 @@ impl Active {
             next_hops: BTreeMap::new(),
             written: BTreeMap::new(),
             live: 0,
+            compared: Instant::now(),
+            repaired: 0,
         })
     }
 
@@ -258,6 +274,20 @@ impl Active {
 
     pub(super) fn write_routes(&mut self, decision: &Decision, kept: &BTreeMap<FunctionName, f64>) -> Result<usize> {
         self.sync.write_routes(decision, kept)
+    }
+
+    /// Looks once a second whether the maps still say what was written.
+    pub(super) fn compare(&mut self, now: Instant) -> Result<()> {
+        if now.duration_since(self.compared) < COMPARE_INTERVAL {
+            return Ok(());
+        }
+        self.compared = now;
+        let repaired = self.sync.repair()?;
+        if repaired > 0 {
+            tracing::warn!("somebody else wrote to the kernel's tables: {repaired} entries put right");
+            self.repaired += repaired as u64;
+        }
+        Ok(())
     }
 
     /// What must be done from time to time.

@@ -10,10 +10,12 @@ use tokio::{
 
 use crate::{
     decision::Decision,
-    proxy::{Proxy, ProxySettings, Sample},
+    proxy::{Applied, Proxy, ProxySettings, Sample},
 };
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+/// HAProxy is compared with the decision after so many samples.
+const SAMPLES_PER_REPAIR: u64 = 2;
 /// What open connections are given when HAProxy is stopped.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -21,12 +23,17 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxyView {
     pub(super) sample: Sample,
-    /// `None`: all is well.
+    /// The process cannot be had or asked. `None`: all is well.
     pub(super) error: Option<String>,
+    /// It did not take the last decision: the one before stays in force.
+    pub(super) refused: Option<String>,
     pub(super) restarts: u64,
     pub(super) pid: u32,
     /// The decision it obeys.
     pub(super) obeyed: Arc<Decision>,
+    /// Values that were found to differ from it, and put right.
+    pub(super) repaired: u64,
+    pub(super) reloads: u64,
 }
 
 pub(super) struct ProxyTask {
@@ -76,7 +83,7 @@ async fn open(
     match Proxy::start(settings.clone(), &decision).await {
         Ok(proxy) => {
             shown.send_modify(|view| {
-                view.error = None;
+                (view.error, view.refused) = (None, None);
                 view.obeyed = decision;
             });
             Some(proxy)
@@ -107,6 +114,7 @@ async fn run(
     let mut tick = interval(SAMPLE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut in_step = true;
+    let mut samples = 0;
     loop {
         tokio::select! {
             end = stopped.recv() => {
@@ -133,6 +141,11 @@ async fn run(
             _ = tick.tick() => {
                 if let Some(proxy) = &mut proxy {
                     observe(proxy, &shown).await;
+                    samples += 1;
+                    if in_step && samples % SAMPLES_PER_REPAIR == 0 {
+                        repair(proxy, &shown).await;
+                        in_step = proxy.is_in_step();
+                    }
                 }
             }
         }
@@ -147,13 +160,34 @@ async fn run(
                     tracing::debug!(version = decision.version, ?applied, "haproxy obeys");
                     in_step = true;
                     shown.send_modify(|view| {
-                        view.error = None;
+                        (view.error, view.refused) = (None, None);
                         view.obeyed = decision;
+                        view.reloads += u64::from(applied == Applied::Reloaded);
                     });
                 }
-                Err(e) => report(&shown, &format!("{e}")),
+                Err(e) => refused(&shown, &format!("{e}")),
             }
         }
+    }
+}
+
+/// Logs a refusal once, not at every try.
+fn refused(shown: &watch::Sender<ProxyView>, why: &str) {
+    let known = shown.borrow().refused.as_deref() == Some(why);
+    if !known {
+        tracing::error!("haproxy does not take the decision, the one before stays in force: {why}");
+        shown.send_modify(|view| view.refused = Some(why.to_owned()));
+    }
+}
+
+async fn repair(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) {
+    match proxy.repair().await {
+        Ok(0) => {}
+        Ok(n) => {
+            tracing::warn!("haproxy did not run what it was told: {n} values put right");
+            shown.send_modify(|view| view.repaired += n as u64);
+        }
+        Err(e) => report(shown, &format!("{e}")),
     }
 }
 

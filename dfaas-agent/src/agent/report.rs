@@ -14,7 +14,7 @@ use crate::{
     config::{PlatformKind, ProxyKind},
     kernel::mode::Mode,
     name::NodeId,
-    status::{Component, FunctionStatus, KernelStatus, PeerStatus, Status},
+    status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
 };
 
 /// The two metrics of the original.
@@ -50,16 +50,22 @@ pub(super) fn nothing(node: &NodeId) -> Status {
         uptime_s: 0,
         strategy: String::new(),
         decision: 0,
+        ready: false,
         kernel: KernelStatus {
             mode: Mode::Off,
             interface: String::new(),
             xdp: String::new(),
             why: Vec::new(),
+            error: None,
             flows: 0,
             verdicts: BTreeMap::new(),
         },
         proxy: component(),
         platform: component(),
+        overlay: component(),
+        planner: None,
+        margin: None,
+        planes: Planes::default(),
         peers: Vec::new(),
         functions: BTreeMap::new(),
     }
@@ -74,9 +80,14 @@ impl Agent {
             uptime_s: now.duration_since(self.started).as_secs(),
             strategy: self.config.strategy.strategy.name().into(),
             decision: self.decision.version,
+            ready: self.is_ready(),
             kernel: self.kernel_status(),
             proxy: self.proxy_status(),
             platform: self.platform_status(),
+            overlay: self.overlay_status(),
+            planner: self.planner.planned.borrow().health.clone(),
+            margin: self.margin_status(now),
+            planes: self.planes(),
             peers: self.peer_statuses(now),
             functions: self.decision.functions.keys().map(|name| (name.clone(), self.function_status(name))).collect(),
         }
@@ -84,13 +95,12 @@ impl Agent {
 
     fn kernel_status(&self) -> KernelStatus {
         let verdicts = self.kernel.verdicts().into_iter().filter(|(_, n)| *n > 0);
-        let mut why = self.kernel.why.clone();
-        why.extend(self.kernel_error.iter().cloned());
         KernelStatus {
             mode: self.kernel.mode,
             interface: self.config.kernel.interface.clone(),
             xdp: self.kernel.xdp.map(|place| place.to_string()).unwrap_or_default(),
-            why,
+            why: self.kernel.why.clone(),
+            error: self.kernel_error.clone(),
             flows: self.kernel.flows(),
             verdicts: verdicts.map(|(verdict, n)| (verdict.name().to_owned(), n)).collect(),
         }
@@ -102,9 +112,10 @@ impl Agent {
             ProxyKind::Managed => "managed haproxy",
             ProxyKind::External => "external haproxy",
         };
+        let wrong = view.refused.as_ref().or(view.error.as_ref());
         let detail =
-            view.error.clone().unwrap_or_else(|| format!("process {}, restarted {} times", view.pid, view.restarts));
-        Component { kind: kind.into(), healthy: view.error.is_none(), detail }
+            wrong.cloned().unwrap_or_else(|| format!("process {}, restarted {} times", view.pid, view.restarts));
+        Component { kind: kind.into(), healthy: wrong.is_none(), detail }
     }
 
     fn platform_status(&self) -> Component {
@@ -117,12 +128,56 @@ impl Agent {
         Component { kind: kind.into(), healthy: view.error.is_none() && view.known, detail }
     }
 
+    fn overlay_status(&self) -> Component {
+        let listening = self.overlay.listen_addresses();
+        let connected = self.overlay.connected().len();
+        let detail = match listening.as_slice() {
+            [] => "not listening".into(),
+            addresses => {
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                format!("{connected} peers connected, listening on {}", addresses.join(" "))
+            }
+        };
+        Component { kind: "overlay".into(), healthy: !listening.is_empty(), detail }
+    }
+
+    fn margin_status(&self, now: Instant) -> Option<MarginStatus> {
+        let planned = self.planner.planned.borrow();
+        let usage = planned.usage?;
+        let views = self.peers.views(now, self.config.strategy.grant_lifetime);
+        Some(MarginStatus {
+            offered: planned.margin.map_or(0.0, |margin| margin.margin),
+            cpu_percent: usage.cpu,
+            ram_bytes: usage.ram,
+            power_microwatts: usage.power,
+            peers: views.into_iter().filter_map(|(id, view)| Some((id, view.margin?.margin))).collect(),
+            standing: planned.standing.into(),
+        })
+    }
+
+    fn planes(&self) -> Planes {
+        let view = self.proxy.view.borrow();
+        let repaired = self.kernel.active.as_ref().map_or(0, |active| active.repaired);
+        Planes {
+            kernel: PlaneStatus { version: self.kernel_version, repaired },
+            proxy: PlaneStatus { version: view.obeyed.version, repaired: view.repaired },
+            decision_to_kernel_ms: self.decision_to_kernel.as_secs_f64() * 1000.0,
+            proxy_reloads: view.reloads,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let proxy_obeys = self.proxy.view.borrow().obeyed.version > 0;
+        let kernel_obeys = self.kernel.active.is_none() || self.kernel_version > 0;
+        self.functions.borrow().known && proxy_obeys && kernel_obeys
+    }
+
     fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
         let status = |(node, peer): (&NodeId, &crate::peers::Peer)| PeerStatus {
             node: node.clone(),
             host: peer.proxy.as_ref().map(|(host, _)| host.to_string()).unwrap_or_default(),
             direct: peer.direct,
-            state: peer.standing(now, self.config.overlay.peer_timeout).name().into(),
+            state: self.peers.standing(node, now).name().into(),
             age_ms: peer.age(now).as_millis() as u64,
             mode: peer.state.as_ref().map(|(s, _)| s.mode.to_string()).unwrap_or_default(),
             tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
@@ -133,11 +188,16 @@ impl Agent {
 
     fn function_status(&self, name: &crate::name::FunctionName) -> FunctionStatus {
         let table = &self.decision.functions[name];
+        let sample = self.rates.last(name);
         FunctionStatus {
             deployed: table.deployed,
             limit: table.local_limit,
             rates: self.rates.rate(name).outcomes,
-            totals: self.rates.totals(name),
+            totals: sample.totals(),
+            by_kernel: sample.by_kernel,
+            by_proxy: sample.by_proxy,
+            local_weight: table.weights.local,
+            reject_weight: table.weights.reject,
             weights: table.weights.peers.clone(),
             limits_in: table.limits_in.clone(),
             limits_out: table.limits_out.clone(),

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Agent, kernel_plane::KernelPlane, platform_task, proxy_task::ProxyTask, report, speak::Spoken};
+use super::{
+    Agent, kernel_plane::KernelPlane, planner::Planner, platform_task, proxy_task::ProxyTask, report, rhythm::Rhythm,
+    speak::Spoken,
+};
 use crate::{
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
@@ -23,6 +26,7 @@ use crate::{
     },
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
+    strategy::rl_agent::Pace,
 };
 
 /// Heartbeats that a former agent's peers have to come back.
@@ -45,6 +49,8 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     };
     let (overlay, events) = p2p::start(settings)?;
     let kernel = KernelPlane::load(&config)?;
+    let model_log = config.state_dir.join("rl_model.log");
+    let planner = Planner::start(node.clone(), platform.clone(), &config.planning, model_log)?;
     let now = Instant::now();
     let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
@@ -56,9 +62,14 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         functions,
         // Replaced below, once there is a decision to start it with.
         proxy: ProxyTask::none(),
-        peers: Peers::new(node.clone(), config.overlay.peer_timeout),
+        peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
+        rhythm: Rhythm::default(),
+        planner,
         decision: Arc::new(Decision::default()),
+        decided: now,
+        kernel_version: 0,
+        decision_to_kernel: Duration::ZERO,
         spoken: Spoken::new(),
         status: watch::channel(Arc::new(report::nothing(&node))).0,
         iterations: Arc::new(report::Iterations::new()?),
@@ -144,6 +155,7 @@ fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Re
         placed: placed.then_some(config.kernel.placed.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
+        stages: config.planning.pace == Pace::Stages,
         gateway_host,
         gateway_port,
         exporter: None,

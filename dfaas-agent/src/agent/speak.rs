@@ -5,23 +5,30 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use super::{Agent, platform_task::Deployed};
+use super::{
+    Agent,
+    platform_task::Deployed,
+    rhythm::{period_number, wall_clock},
+};
 use crate::{
     decision::FunctionTable,
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
     p2p::{
         direct::{self, FunctionState, NodeState},
-        message::{Message, ProxyAddress, RecalcInfo},
+        message::{MarginInfo, Message, NodeMarginInfo, ProxyAddress, RecalcInfo, StaticInfo},
     },
     peers::tunnel_key,
+    strategy::Strategy,
 };
 
 /// At most one state per peer in this time.
 const STATE_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a broadcast waits for HAProxy.
+const BROADCAST_PATIENCE: Duration = Duration::from_secs(2);
 /// A rate that changed by less than this share is no news.
 const NEWS: f64 = 0.05;
 
@@ -32,28 +39,35 @@ pub(super) struct Spoken {
     states: BTreeMap<NodeId, (BTreeMap<FunctionName, FunctionState>, Instant)>,
     /// Number of the period of the last broadcast, since 1970.
     period: u128,
+    /// A broadcast is due since then.
+    due: Option<Instant>,
 }
 
 impl Spoken {
     pub(super) fn new() -> Self {
-        let started_ms = since_1970().as_millis() as u64;
-        Self { started_ms, sequence: 0, states: BTreeMap::new(), period: 0 }
+        let started_ms = wall_clock().as_millis() as u64;
+        Self { started_ms, sequence: 0, states: BTreeMap::new(), period: 0, due: None }
     }
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Agent {
     pub(super) fn speak(&mut self, now: Instant) {
         self.send_states(now);
         // Aligned to the wall clock, as the original's (reference section 6.1.1).
-        let period = since_1970().as_millis() / self.config.strategy.period.as_millis().max(1);
+        let period = period_number(wall_clock(), self.config.strategy.period);
         if period != self.spoken.period {
             self.spoken.period = period;
-            if let Err(e) = self.overlay.publish(&self.broadcast()) {
-                tracing::warn!("cannot broadcast: {e}");
+            self.spoken.due = Some(now);
+        }
+        // What is promised must be known to HAProxy first.
+        let obeyed = self.proxy.view.borrow().obeyed.version == self.decision.version;
+        if let Some(due) = self.spoken.due.filter(|due| obeyed || now.duration_since(*due) >= BROADCAST_PATIENCE) {
+            tracing::trace!(late = ?now.duration_since(due), "broadcast");
+            self.spoken.due = None;
+            for message in self.broadcasts() {
+                if let Err(e) = self.overlay.publish(&message) {
+                    tracing::warn!("cannot broadcast: {e}");
+                }
             }
         }
     }
@@ -113,6 +127,7 @@ impl Agent {
             proxy: Some(self.own_proxy()),
             receive_key: seal.map(|seal| tunnel_key(&seal)),
             functions: self.function_states(peer),
+            margin: self.planner.planned.borrow().margin,
             draining: false,
             leaving: false,
         }
@@ -147,12 +162,32 @@ impl Agent {
         ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port }
     }
 
-    /// For original agents: our own functions for every connected peer, which they accept and which avoids their habit
-    /// of announcing each other's (reference section 12, B10).
-    fn broadcast(&self) -> Message {
+    /// For original agents of the same strategy, which do not know our direct protocol.
+    fn broadcasts(&self) -> Vec<Message> {
+        let proxy = self.own_proxy();
+        let functions = || self.functions.borrow().functions.keys().cloned().collect();
+        match self.config.strategy.strategy {
+            Strategy::Recalc => vec![self.grants()],
+            Strategy::Static => vec![Message::Static(StaticInfo { proxy, functions: functions() })],
+            // The information first: a margin of an unknown node ends an original agent (reference section 12, B5).
+            Strategy::NodeMargin => {
+                let planning = &self.config.planning;
+                let (node_type, max_values) = (planning.node_type, planning.thresholds.into());
+                let info = NodeMarginInfo { proxy, node_type, max_values, functions: functions() };
+                let margin = self.planner.planned.borrow().margin;
+                let margin = margin.map(|m| Message::Margin(MarginInfo { margin: m.margin, load: m.load }));
+                std::iter::once(Message::NodeMargin(info)).chain(margin).collect()
+            }
+            Strategy::AllLocal | Strategy::RlAgent => Vec::new(),
+        }
+    }
+
+    /// Our own functions for every connected peer, which the original accepts and which avoids its habit of announcing
+    /// each other's (reference section 12, B10). Names that would break its configuration are left out (B15).
+    fn grants(&self) -> Message {
         let proxy = self.own_proxy();
         let limits_for = |peer: &NodeId| {
-            let states = self.function_states(peer).into_iter();
+            let states = self.function_states(peer).into_iter().filter(|(name, _)| !name.as_str().contains('-'));
             states.map(|(name, state)| (name, state.limit.floor())).collect::<BTreeMap<_, _>>()
         };
         let limits = self.overlay.connected().into_keys().map(|peer| (peer.clone(), limits_for(&peer))).collect();

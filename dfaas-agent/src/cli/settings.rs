@@ -23,10 +23,12 @@ pub(super) fn config() -> Arg {
 pub(super) fn flags() -> impl Iterator<Item = Arg> {
     KEYS.iter().map(|key| {
         let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
-        Arg::new(key.name)
-            .long(key.flag())
-            .value_name(key.value)
-            .help(format!("{}{default} [env: {}]", key.help, key.name))
+        Arg::new(key.name).long(key.flag()).value_name(key.value).help(format!(
+            "{}{default} [env: {}]{}",
+            key.help,
+            key.name,
+            if key.live { " [live]" } else { "" }
+        ))
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::keys::KEYS;
+use super::keys::{KEYS, Key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -71,16 +71,49 @@ impl Resolved {
         self.values.get(name).map_or(Origin::Default, |value| value.1)
     }
 
+    /// Settings whose text differs from that of `other`.
+    pub fn differences(&self, other: &Self) -> Vec<&'static Key> {
+        KEYS.iter().filter(|key| self.text(key.name) != other.text(key.name)).collect()
+    }
+
+    /// These settings, but those that a running agent can take over as in `fresh`.
+    #[must_use]
+    pub fn with_live_of(&self, fresh: &Self) -> Self {
+        let mut merged = self.clone();
+        for key in KEYS.iter().filter(|key| key.live) {
+            if let Some(value) = fresh.values.get(key.name) {
+                merged.values.insert(key.name, value.clone());
+            }
+        }
+        merged
+    }
+
+    /// Every setting with its text and origin; secrets masked.
+    pub fn shown(&self) -> Vec<Shown> {
+        let shown = |key: &Key| {
+            let (text, origin) = &self.values[key.name];
+            let text = if key.secret && !text.is_empty() { "********" } else { text };
+            Shown { name: key.name, value: text.to_owned(), origin: *origin }
+        };
+        KEYS.iter().map(shown).collect()
+    }
+
     /// One line a setting, with its origin; secrets masked.
     pub fn print(&self) -> String {
         let mut out = String::new();
-        for key in KEYS {
-            let (text, origin) = &self.values[key.name];
-            let shown = if key.secret && !text.is_empty() { "********" } else { text };
-            let _ = writeln!(out, "{}={shown}  # {origin}", key.name);
+        for Shown { name, value, origin } in self.shown() {
+            let _ = writeln!(out, "{name}={value}  # {origin}");
         }
         out
     }
+}
+
+/// One setting, for those who ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    pub name: &'static str,
+    pub value: String,
+    pub origin: Origin,
 }
 
 /// Reads a dotenv file.
@@ -105,6 +138,20 @@ mod tests {
         assert_eq!((resolved.text("AGENT_MODE"), resolved.origin("AGENT_MODE")), ("from file", Origin::File));
         let resolved = Resolved::new(&BTreeMap::new(), |_| Some("  ".into()), &BTreeMap::new());
         assert_eq!(resolved.origin("AGENT_MODE"), Origin::Default);
+    }
+
+    #[test]
+    fn only_live_settings_are_taken_over() {
+        let resolved = |strategy: &str, port: &str| {
+            let file = [("AGENT_STRATEGY", strategy), ("AGENT_SERVICE_PORT", port)];
+            let file = file.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+            Resolved::new(&BTreeMap::new(), |_| None, &file)
+        };
+        let (old, fresh) = (resolved("recalc", "80"), resolved("static", "81"));
+        let names: Vec<_> = fresh.differences(&old).iter().map(|key| key.name).collect();
+        assert_eq!(names, ["AGENT_SERVICE_PORT", "AGENT_STRATEGY"]);
+        let merged = old.with_live_of(&fresh);
+        assert_eq!((merged.text("AGENT_STRATEGY"), merged.text("AGENT_SERVICE_PORT")), ("static", "80"));
     }
 
     #[test]

@@ -221,6 +221,33 @@ impl Sync {
         Ok(written)
     }
 
+    /// Compares the kernel's tables with what was written, and puts right what differs; how many did.
+    pub fn repair(&mut self) -> Result<usize> {
+        let mut found: BTreeMap<Name, Route> = self.tables.routes().into_iter().collect();
+        let mut repaired = 0;
+        for (name, route) in &self.routes {
+            let key = key(name)?;
+            if found.remove(&key).as_ref() != Some(route) {
+                self.tables.set_route(&key, route)?;
+                repaired += 1;
+            }
+        }
+        for foreign in found.keys() {
+            self.tables.remove_route(foreign)?;
+            repaired += 1;
+        }
+        let peers: BTreeMap<u32, Peer> = self.tables.peers().into_iter().collect();
+        let known = self.peers.values().chain(self.inherited.values());
+        // One without a tunnel has never been written.
+        for entry in known.filter(|entry| entry.peer.tunnel != Be32::default()) {
+            if peers.get(&entry.number) != Some(&entry.peer) {
+                self.tables.set_peer(entry.number, &entry.peer)?;
+                repaired += 1;
+            }
+        }
+        Ok(repaired)
+    }
+
     fn number_function(&mut self, name: &FunctionName) -> Result<Option<u32>> {
         if let Some(number) = self.functions.get(name) {
             return Ok(Some(*number));

@@ -17,7 +17,10 @@ pub(super) use codec::FrameCodec;
 pub(super) use lanes::{Lanes, Outgoing};
 pub use tunnel_key::TunnelKey;
 
-use super::{message::ProxyAddress, shown};
+use super::{
+    message::{Load, MaxValues, ProxyAddress},
+    shown,
+};
 use crate::{
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
@@ -54,6 +57,9 @@ pub struct NodeState {
     pub receive_key: Option<TunnelKey>,
     #[serde(default)]
     pub functions: BTreeMap<FunctionName, FunctionState>,
+    /// Of a sender that runs node margin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<MarginState>,
     #[serde(default)]
     pub draining: bool,
     #[serde(default)]
@@ -72,12 +78,32 @@ pub struct FunctionState {
     pub max_rate: Option<f64>,
 }
 
+/// What node margin tells: the original's two messages of it in one (reference sections 3.4 and 3.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MarginState {
+    /// 0 heavy, 1 mid, 2 light.
+    pub node_type: u8,
+    pub thresholds: MaxValues,
+    /// Percentage points offered to each common neighbour.
+    pub margin: f64,
+    pub load: Load,
+}
+
+impl MarginState {
+    fn numbers(&self) -> [f64; 7] {
+        let (t, l) = (&self.thresholds, &self.load);
+        [t.cpu_percent, t.ram_bytes, t.power_microwatts, self.margin, l.high, l.low, l.medium]
+    }
+}
+
 /// Why a state was refused, by its sender before sending or by its receiver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StateError {
     Malformed(String),
     Version(u32),
     Rate(FunctionName, f64),
+    Margin(f64),
     TooManyFunctions(usize),
     Address(IpAddr),
     TooLong(usize),
@@ -91,6 +117,7 @@ impl fmt::Display for StateError {
             Self::Rate(function, found) => {
                 write!(f, "rate {found} of function {function}: expected a finite number, not negative")
             }
+            Self::Margin(found) => write!(f, "margin state with {found}, expected finite numbers, not negative"),
             Self::TooManyFunctions(found) => write!(f, "{found} functions, expected at most {MAX_FUNCTIONS}"),
             Self::Address(found) => write!(f, "address {found}, expected the unicast address of a host"),
             Self::TooLong(bytes) => write!(f, "state of {bytes} bytes, expected at most {MAX_FRAME_BYTES}"),
@@ -135,6 +162,10 @@ impl NodeState {
                     return Err(StateError::Rate(name.clone(), rate));
                 }
             }
+        }
+        let numbers = self.margin.iter().flat_map(MarginState::numbers);
+        if let Some(wrong) = numbers.into_iter().find(|number| !number.is_finite() || *number < 0.0) {
+            return Err(StateError::Margin(wrong));
         }
         let addresses = self.service.map(|service| service.ip()).into_iter().chain(self.tunnel);
         match addresses.into_iter().find(|address| address.is_unspecified() || address.is_multicast()) {

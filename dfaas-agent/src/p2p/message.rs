@@ -15,7 +15,10 @@ pub use decode::{BadMessage, Decoded};
 pub use encode::EncodeError;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{FunctionName, Host, NodeId};
+use crate::{
+    forecast::NodeType,
+    name::{FunctionName, Host, NodeId},
+};
 
 /// Bound of a whole message, as in the original; its frame takes some of it.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -81,15 +84,9 @@ pub struct NodeMarginInfo {
     pub functions: Vec<FunctionName>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeType {
-    Heavy,
-    Mid,
-    Light,
-}
-
 /// Thresholds of the sender. A map in the original, hence sorted by the names on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MaxValues {
     #[serde(rename = "cpu_usage_node")]
     pub cpu_percent: f64,
@@ -100,7 +97,7 @@ pub struct MaxValues {
 }
 
 /// `nodemargininfoNMS`: spare capacity offered to each common neighbour.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MarginInfo {
     /// Percentage points; negative if overloaded.
     pub margin: f64,
@@ -108,7 +105,8 @@ pub struct MarginInfo {
 }
 
 /// Calls/s per function group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Load {
     #[serde(rename = "RateHighUsage")]
     pub high: f64,

@@ -4,20 +4,20 @@
 //! they can serve come first, what is left is offered equally), fractions are kept, and the excess is spread by what each
 //! peer accepts whether or not this node is over its limit at the moment: the data planes use it above the limit only.
 
+mod compat;
+
 use std::collections::BTreeMap;
 
-use super::{LocalFunction, Outcome, PeerFunction, Snapshot, percentages};
+pub use compat::{Compat, Entry};
+
+use super::{LocalFunction, Outcome, PeerFunction, Snapshot, names, percentages};
 use crate::{
     decision::{FunctionTable, Shape, Weights},
     name::{FunctionName, NodeId},
 };
 
 pub(super) fn decide(snapshot: &Snapshot) -> Outcome {
-    let mut names: Vec<&FunctionName> = snapshot.functions.keys().collect();
-    names.extend(snapshot.peers.values().flat_map(|peer| peer.functions.keys()));
-    names.sort();
-    names.dedup();
-    names.into_iter().map(|name| (name.clone(), table(snapshot, name))).collect()
+    names(snapshot).into_iter().map(|name| (name.clone(), table(snapshot, name))).collect()
 }
 
 fn table(snapshot: &Snapshot, name: &FunctionName) -> FunctionTable {
@@ -76,6 +76,7 @@ mod tests {
     fn snapshot(max: f64, rate: f64, peers: &[(f64, f64)]) -> Snapshot {
         let view = |(limit_out, excess): &(f64, f64)| PeerView {
             functions: [(function("f"), PeerFunction { limit_out: *limit_out, excess: *excess })].into(),
+            ..PeerView::default()
         };
         Snapshot {
             functions: [(function("f"), LocalFunction { max_rate: Some(max), rate, timeout: None })].into(),

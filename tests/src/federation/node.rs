@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use dfaas_agent::{name::NodeId, p2p::identity::Identity, status::Status};
 use nix::{
-    sys::signal::{SIGTERM, Signal, kill},
+    sys::signal::{SIGHUP, SIGTERM, Signal, kill},
     unistd::Pid,
 };
 
@@ -113,6 +113,20 @@ impl Node {
             writeln!(text, "{key}='{value}'")?;
         }
         fs::write(&self.settings, text).with_context(|| format!("cannot write {}", self.settings.display()))
+    }
+
+    /// Replaces lines of the settings file, then sends SIGHUP.
+    pub(super) fn change_settings(&self, changes: &[(&str, &str)]) -> Result<()> {
+        let context = || format!("cannot change {}", self.settings.display());
+        let mut text = fs::read_to_string(&self.settings).with_context(context)?;
+        for (key, value) in changes {
+            let others = text.lines().filter(|line| !line.starts_with(&format!("{key}=")));
+            text =
+                others.chain([format!("{key}='{value}'").as_str()]).fold(String::new(), |all, line| all + line + "\n");
+        }
+        fs::write(&self.settings, text).with_context(context)?;
+        let pid = self.agent_pid().with_context(|| format!("{} has no running agent", self.name))?;
+        signal(pid as i32, SIGHUP)
     }
 
     pub(super) fn start(&mut self, program: &Path, namespace: &Namespace) -> Result<()> {

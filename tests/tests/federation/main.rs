@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod control;
 mod forgery;
 mod modes;
 mod serving;
+mod steady;
 mod survival;
 
 use std::{

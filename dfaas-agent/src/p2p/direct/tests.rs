@@ -15,6 +15,7 @@ fn state() -> NodeState {
             "figlet".parse().unwrap(),
             FunctionState { limit: 12.5, rate: 0.0, max_rate: Some(100.0) },
         )]),
+        margin: None,
         draining: false,
         leaving: true,
     }

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
-    Load, MAX_FUNCTIONS, MAX_MESSAGE_BYTES, MAX_PEERS, MarginInfo, MaxValues, Message, NodeMarginInfo, NodeType,
-    Number, RecalcInfo, StaticInfo, kind,
+    Load, MAX_FUNCTIONS, MAX_MESSAGE_BYTES, MAX_PEERS, MarginInfo, MaxValues, Message, NodeMarginInfo, Number,
+    RecalcInfo, StaticInfo, kind,
     raw::{Info, Kind, Margin, Recalc, Text, object},
 };
-use crate::name::{FunctionName, InvalidName};
+use crate::{
+    forecast::NodeType,
+    name::{FunctionName, InvalidName},
+};
 
 /// Why a message was refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,12 +111,7 @@ fn recalc(raw: Recalc, dropped: &mut usize) -> Result<Message, BadMessage> {
 }
 
 fn node_margin(raw: Info, dropped: &mut usize) -> Result<Message, BadMessage> {
-    let node_type = match raw.node_type {
-        0 => NodeType::Heavy,
-        1 => NodeType::Mid,
-        2 => NodeType::Light,
-        other => return Err(BadMessage::NodeType(other)),
-    };
+    let node_type = NodeType::from_number(raw.node_type).ok_or(BadMessage::NodeType(raw.node_type))?;
     let max = |key: &str| number(Number::MaxValue, raw.max_values.get(key).copied().flatten().unwrap_or_default());
     let max_values = MaxValues {
         cpu_percent: max("cpu_usage_node")?,

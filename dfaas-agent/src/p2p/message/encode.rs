@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, io};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::{Load, MAX_TEXT_BYTES, MaxValues, Message, NodeType, Number};
+use super::{Load, MAX_TEXT_BYTES, MaxValues, Message, Number};
 use crate::name::{FunctionName, Host, NodeId};
 
 /// Why a message cannot be sent.
@@ -42,11 +42,7 @@ impl Message {
                 msg_type,
                 host: &info.proxy.host,
                 port: info.proxy.port,
-                node_type: match info.node_type {
-                    NodeType::Heavy => 0,
-                    NodeType::Mid => 1,
-                    NodeType::Light => 2,
-                },
+                node_type: info.node_type.number(),
                 max_values: info.max_values,
                 functions: list(&info.functions),
             }),

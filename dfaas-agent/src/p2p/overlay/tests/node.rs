@@ -101,6 +101,7 @@ pub(super) fn state(started_ms: u64, sequence: u64) -> NodeState {
         proxy: None,
         receive_key: None,
         functions: BTreeMap::new(),
+        margin: None,
         draining: false,
         leaving: false,
     }

@@ -1,0 +1,34 @@
+//! `dfaas-agent config`: the settings in force.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::{BadInput, settings};
+use crate::{config::Config, kernel::network::interface_address};
+
+pub(super) fn command() -> Command {
+    Command::new("config")
+        .about("Print and check the settings")
+        .long_about(
+            "Prints every setting with its value and where it comes from: flag, environment, file or default, in this \
+             order of precedence; secrets are masked. The output without the comments is a settings file.\n\nExit code \
+             2 if a value is wrong; all wrong values are named at once.",
+        )
+        .arg(settings::config())
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON: name, value, origin"))
+        .args(settings::flags())
+}
+
+pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
+    let resolved = settings::resolve(args)?;
+    #[allow(clippy::print_stdout, reason = "the answer to the command")]
+    if args.get_flag("json") {
+        println!("{}", serde_json::to_string_pretty(&resolved.shown())?);
+    } else {
+        print!("{}", resolved.print());
+    }
+    Config::new(&resolved, interface_address).map_err(|wrong| BadInput(wrong.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
