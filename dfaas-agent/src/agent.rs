@@ -1,6 +1,7 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
 mod kernel_plane;
+mod observe;
 mod planner;
 mod platform_task;
 mod proxy_task;
@@ -32,10 +33,11 @@ use self::{
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
-    name::NodeId,
+    name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{Peers, Standing},
     platform::Platform,
+    proxy::{FunctionSample, PeerSample},
     rates::{Rates, Sample},
     status::{Outcomes, Status},
     strategy::{Inputs, LocalFunction, Snapshot},
@@ -104,6 +106,11 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
             changed = agent.functions.changed() => {
                 if changed.is_err() {
                     anyhow::bail!("the platform task has ended");
+                }
+            }
+            changed = agent.planner.planned.changed() => {
+                if changed.is_err() {
+                    anyhow::bail!("the planner has ended");
                 }
             }
             _ = tick.tick() => {
@@ -177,28 +184,36 @@ impl Agent {
         self.rates.record(Instant::now(), samples);
     }
 
-    fn samples(&self) -> BTreeMap<crate::name::FunctionName, Sample> {
+    fn samples(&self) -> BTreeMap<FunctionName, Sample> {
+        self.decision.functions.keys().map(|name| (name.clone(), self.sample(name))).collect()
+    }
+
+    /// What both data planes have counted of a function.
+    fn sample(&self, name: &FunctionName) -> Sample {
         let view = self.proxy.view.borrow();
-        let empty = crate::proxy::FunctionSample::default();
-        let mut samples = BTreeMap::new();
-        for name in self.decision.functions.keys() {
-            let kernel = self.kernel.function_counters(name);
-            let proxy = view.sample.functions.get(name).unwrap_or(&empty);
-            let from_peers: u64 =
-                proxy.from_peers.values().map(|p| (p.forwarded + p.handed_off).saturating_sub(p.refused)).sum();
-            let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
-            let totals = Outcomes {
-                // What the kernel gives HAProxy to steer is counted by both.
-                offered: kernel.seen.saturating_sub(kernel.to_proxy) + proxy.placed_kept + proxy.service,
-                local: proxy.served_local.saturating_sub(from_peers),
-                forwarded: kernel.forwarded + proxy.forwarded.values().sum::<u64>(),
-                rejected: kernel.refused + kernel.unavailable + proxy.refused,
-                received: from_peers,
-            };
-            let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
-            samples.insert(name.clone(), Sample { totals, kept });
-        }
-        samples
+        let empty = FunctionSample::default();
+        let kernel = self.kernel.function_counters(name);
+        let proxy = view.sample.functions.get(name).unwrap_or(&empty);
+        let taken = |p: &PeerSample| (p.forwarded + p.handed_off).saturating_sub(p.refused);
+        let received: u64 = proxy.from_peers.values().map(taken).sum();
+        let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
+        let by_kernel = Outcomes {
+            // What the kernel gives HAProxy to steer is counted by both.
+            offered: kernel.seen.saturating_sub(kernel.to_proxy),
+            local: proxy.placed_first,
+            forwarded: kernel.forwarded,
+            rejected: kernel.refused + kernel.unavailable,
+            received: handed_off.min(received),
+        };
+        let by_proxy = Outcomes {
+            offered: proxy.placed_kept + proxy.service,
+            local: proxy.served_local.saturating_sub(received + proxy.placed_first),
+            forwarded: proxy.forwarded.values().sum::<u64>(),
+            rejected: proxy.refused,
+            received: received.saturating_sub(handed_off),
+        };
+        let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
+        Sample { by_kernel, by_proxy, kept }
     }
 
     /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.
@@ -242,6 +257,11 @@ impl Agent {
     fn decide(&mut self, now: Instant) {
         let snapshot = self.snapshot(now);
         self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
+        if self.config.strategy.strategy.is_planned() {
+            self.planner.observe(self.observed(now, &snapshot));
+        } else {
+            self.planner.rest();
+        }
         let planned = self.planner.planned.borrow().clone();
         let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
         let functions = self.config.strategy.strategy.decide(inputs);

@@ -26,8 +26,10 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
-        Entry { command: config::command(), run: config::run },
+        #[cfg(feature = "simulate")]
+        Entry { command: simulate::command(), run: simulate::run },
         Entry { command: forecast::command(), run: forecast::run },
+        Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
         #[cfg(feature = "simulate")]
         Entry { command: simulate::command(), run: simulate::run },

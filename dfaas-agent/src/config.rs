@@ -4,6 +4,7 @@
 //! into a checked [`Config`]. All wrong values are reported at once.
 
 pub mod keys;
+mod planning;
 pub mod sources;
 mod values;
 
@@ -16,6 +17,7 @@ use std::{
 };
 
 use libp2p::Multiaddr;
+pub use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
 
@@ -39,6 +41,7 @@ pub struct Config {
     pub proxy: ProxyConfig,
     pub platform: PlatformConfig,
     pub strategy: StrategyConfig,
+    pub planning: PlanningConfig,
     /// The agent's own HTTP server.
     pub http_address: SocketAddr,
     pub state_dir: PathBuf,
@@ -119,7 +122,7 @@ pub struct PlatformConfig {
     pub rate_limits: BTreeMap<FunctionName, u32>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct StrategyConfig {
     pub strategy: Strategy,
     /// The original's arithmetic, for comparison.
@@ -224,6 +227,7 @@ impl Config {
                 burst: read.duration("AGENT_BURST", Duration::ZERO),
                 grant_lifetime: read.duration("AGENT_GRANT_LIFETIME", Duration::from_secs(1)),
             },
+            planning: PlanningConfig::read(&mut read),
             http_address: read.parse("AGENT_HTTP_ADDRESS"),
             state_dir,
             run_dir,

@@ -5,6 +5,7 @@
 //! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`strategy`]: pure functions from what is known to a decision
 //! * [`forecast`]: what a node uses under a load
+//! * [`rl_model`]: the service that the RL agent asks
 //! * [`peers`], [`rates`]: what is known
 //! * [`kernel`]: the kernel data plane
 //! * [`proxy`]: HAProxy, the data plane for what the kernel does not steer
@@ -24,6 +25,7 @@ pub mod config;
 pub mod decision;
 pub mod forecast;
 pub mod http;
+mod http_body;
 pub mod kernel;
 pub mod logging;
 pub mod metrics;
@@ -35,6 +37,7 @@ pub mod platform;
 pub mod plot;
 pub mod proxy;
 pub mod rates;
+pub mod rl_model;
 mod server;
 #[cfg(feature = "simulate")]
 pub mod simulate;

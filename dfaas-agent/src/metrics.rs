@@ -5,7 +5,7 @@ use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Colle
 
 use crate::{
     agent::Iterations,
-    status::{Outcomes, Status},
+    status::{MarginStatus, Outcomes, Status},
 };
 
 /// All metrics in Prometheus' text format.
@@ -16,6 +16,7 @@ pub fn render(status: &Status, iterations: &Iterations) -> Result<String> {
     node(&registry, status)?;
     functions(&registry, status)?;
     peers(&registry, status)?;
+    status.margin.iter().try_for_each(|status| margin(&registry, status))?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
 
@@ -76,17 +77,31 @@ fn outcomes<T: Copy>(o: &Outcomes<T>) -> [(&'static str, T); 5] {
 }
 
 fn functions(registry: &Registry, status: &Status) -> Result<()> {
-    let requests =
-        whole(registry, "dfaas_requests", "Calls by outcome since the maps were made", &["function", "outcome"])?;
+    let requests = whole(
+        registry,
+        "dfaas_requests",
+        "Calls by outcome and data plane since the maps were made",
+        &["function", "outcome", "plane"],
+    )?;
     let rates = real(registry, "dfaas_request_rate", "Calls per second by outcome", &["function", "outcome"])?;
     let limit = real(registry, "dfaas_limit", "Calls per second this node may serve", &["function"])?;
-    let weights = whole(registry, "dfaas_weight", "Share of the excess, percent", &["function", "peer"])?;
+    let weights = whole(
+        registry,
+        "dfaas_weight",
+        "Share of a target: of the excess, or of all calls where local is not 0",
+        &["function", "target"],
+    )?;
     let limit_in = real(registry, "dfaas_limit_in", "Calls per second accepted from a peer", &["function", "peer"])?;
     let limit_out = real(registry, "dfaas_limit_out", "Calls per second a peer accepts", &["function", "peer"])?;
     for (name, f) in &status.functions {
         let name = name.as_str();
-        for (outcome, n) in outcomes(&f.totals) {
-            requests.with_label_values(&[name, outcome]).set(n as i64);
+        for (plane, counted) in [("kernel", &f.by_kernel), ("haproxy", &f.by_proxy)] {
+            for (outcome, n) in outcomes(counted) {
+                requests.with_label_values(&[name, outcome, plane]).set(n as i64);
+            }
+        }
+        for (target, weight) in [("local", f.local_weight), ("reject", f.reject_weight)] {
+            weights.with_label_values(&[name, target]).set(i64::from(weight));
         }
         for (outcome, rate) in outcomes(&f.rates) {
             rates.with_label_values(&[name, outcome]).set(rate);
@@ -98,6 +113,24 @@ fn functions(registry: &Registry, status: &Status) -> Result<()> {
         f.limits_in.iter().for_each(|(p, l)| limit_in.with_label_values(&[name, p.as_str()]).set(*l));
         f.limits_out.iter().for_each(|(p, l)| limit_out.with_label_values(&[name, p.as_str()]).set(*l));
     }
+    Ok(())
+}
+
+fn margin(registry: &Registry, margin: &MarginStatus) -> Result<()> {
+    let usage = real(registry, "dfaas_forecast", "What this node uses, as forecast", &["metric"])?;
+    for (metric, value) in [
+        ("cpu_percent", margin.cpu_percent),
+        ("ram_bytes", margin.ram_bytes),
+        ("power_microwatts", margin.power_microwatts),
+    ] {
+        usage.with_label_values(&[metric]).set(value);
+    }
+    let offered = real(registry, "dfaas_margin", "Percentage points of its resources that a node offers", &["node"])?;
+    offered.with_label_values(&["self"]).set(margin.offered);
+    margin.peers.iter().for_each(|(peer, points)| offered.with_label_values(&[peer.as_str()]).set(*points));
+    whole(registry, "dfaas_plan_standing", "1 for what the plan in force is", &["standing"])?
+        .with_label_values(&[margin.standing.as_str()])
+        .set(1);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ pub mod embedded;
 mod labels;
 pub mod openfaas;
 
-use std::{fmt, future::ready, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, future::ready, path::PathBuf, time::Duration};
 
 use futures::future::BoxFuture;
 
@@ -22,6 +22,11 @@ pub trait Platform: Send + Sync {
     fn gateway(&self) -> Gateway;
 
     fn counters(&self) -> Counters;
+
+    /// CPU time that calls have used so far, of functions whose processes the agent runs itself.
+    fn cpu_times(&self) -> BTreeMap<FunctionName, Duration> {
+        BTreeMap::new()
+    }
 
     /// Ends what the platform runs inside the agent; calls under way may finish within a bounded time.
     fn stop(&self) -> BoxFuture<'_, ()> {

@@ -12,6 +12,8 @@ mod managed;
 mod render;
 mod runtime_api;
 mod settings;
+mod stage;
+mod stat;
 mod tables;
 
 pub use self::{
@@ -24,7 +26,7 @@ pub use self::{
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use self::{
@@ -34,6 +36,8 @@ use self::{
     files::ConfigFiles,
     managed::Managed,
     runtime_api::Cli,
+    stage::SHOW_STAGE,
+    stat::{ResponseTimes, SHOW_SERVERS},
 };
 use crate::{decision::Decision, name::NodeId};
 
@@ -133,15 +137,21 @@ impl Proxy {
     /// Counts since this agent first saw the proxy; they never fall, also over reloads and restarts.
     pub async fn sample(&mut self) -> Result<Sample, ProxyError> {
         self.collect().await?;
-        let rates = counters::local_rates(&self.cli().ask("show table tables/st_local").await?);
-        Ok(self.counts.sample(&rates))
+        let cli = self.cli();
+        let rates = counters::local_rates(&cli.ask("show table tables/st_local").await?);
+        let times = ResponseTimes::read(&cli.ask(SHOW_SERVERS).await?);
+        let mut sample = self.counts.sample(&rates, &times);
+        if self.settings.stages {
+            sample.stage = stage::read(&cli.ask(SHOW_STAGE).await?, SystemTime::now());
+        }
+        Ok(sample)
     }
 
     pub async fn health(&self) -> Result<Health, ProxyError> {
         let cli = self.cli();
         let answer = cli.ask("show info").await?;
         let pid = runtime_api::info_field(&answer, "Pid").and_then(|pid| pid.parse().ok()).unwrap_or(0);
-        let peers = counters::peer_states(&cli.ask("show stat -1 4 -1").await?);
+        let peers = stat::peer_states(&cli.ask(SHOW_SERVERS).await?);
         let restarts = match &self.process {
             Process::Managed(managed) => managed.restarts(),
             Process::External(_) => 0,

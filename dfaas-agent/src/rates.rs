@@ -20,9 +20,23 @@ pub struct Rates {
 /// What is counted of a function.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
-    pub totals: Totals,
+    pub by_kernel: Totals,
+    pub by_proxy: Totals,
     /// Calls that only HAProxy has seen and this node has served.
     pub kept: u64,
+}
+
+impl Sample {
+    pub fn totals(&self) -> Totals {
+        let (a, b) = (&self.by_kernel, &self.by_proxy);
+        Outcomes {
+            offered: a.offered + b.offered,
+            local: a.local + b.local,
+            forwarded: a.forwarded + b.forwarded,
+            rejected: a.rejected + b.rejected,
+            received: a.received + b.received,
+        }
+    }
 }
 
 /// Calls per second over the window.
@@ -54,8 +68,13 @@ impl Rates {
         }
     }
 
+    /// The newest sample.
+    pub fn last(&self, name: &FunctionName) -> Sample {
+        self.samples.get(name).and_then(|history| history.back()).map_or_else(Sample::default, |(_, sample)| *sample)
+    }
+
     pub fn totals(&self, name: &FunctionName) -> Totals {
-        self.samples.get(name).and_then(|history| history.back()).map_or_else(Totals::default, |s| s.1.totals)
+        self.last(name).totals()
     }
 
     pub fn rate(&self, name: &FunctionName) -> Rate {
@@ -67,7 +86,7 @@ impl Rates {
         }
         // A counter that fell (a part of its sum was restarted) counts as standing still.
         let per_second = |old: u64, new: u64| new.saturating_sub(old) as f64 / seconds;
-        let (a, b) = (old.totals, new.totals);
+        let (a, b) = (old.totals(), new.totals());
         Rate {
             outcomes: Outcomes {
                 offered: per_second(a.offered, b.offered),
@@ -86,8 +105,8 @@ mod tests {
     use super::*;
 
     fn offered(n: u64) -> BTreeMap<FunctionName, Sample> {
-        let totals = Outcomes { offered: n, ..Outcomes::default() };
-        [("f".parse().unwrap(), Sample { totals, kept: n / 2 })].into()
+        let by_kernel = Outcomes { offered: n, ..Outcomes::default() };
+        [("f".parse().unwrap(), Sample { by_kernel, kept: n / 2, ..Sample::default() })].into()
     }
 
     #[test]

@@ -32,9 +32,27 @@ pub struct Status {
     /// Forecaster or model, of strategies that ask one.
     #[serde(default)]
     pub planner: Option<Component>,
+    /// Of node margin.
+    #[serde(default)]
+    pub margin: Option<MarginStatus>,
     pub planes: Planes,
     pub peers: Vec<PeerStatus>,
     pub functions: BTreeMap<FunctionName, FunctionStatus>,
+}
+
+/// What node margin goes by.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MarginStatus {
+    /// Percentage points offered to each common neighbour.
+    pub offered: f64,
+    /// As forecast: percent of one core, bytes, microwatts.
+    pub cpu_percent: f64,
+    pub ram_bytes: f64,
+    pub power_microwatts: f64,
+    /// What each peer offers.
+    pub peers: BTreeMap<NodeId, f64>,
+    /// `fresh`, `last` (the forecaster does not answer, the last plan holds) or `nothing` (all is served here).
+    pub standing: String,
 }
 
 /// The two data planes beside the one decision.
@@ -85,7 +103,7 @@ pub struct KernelStatus {
     pub verdicts: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Component {
     pub kind: String,
     pub healthy: bool,
@@ -114,6 +132,16 @@ pub struct FunctionStatus {
     pub limit: Option<f64>,
     pub rates: Outcomes<f64>,
     pub totals: Outcomes<u64>,
+    /// The part of the totals that each data plane did.
+    #[serde(default)]
+    pub by_kernel: Outcomes<u64>,
+    #[serde(default)]
+    pub by_proxy: Outcomes<u64>,
+    /// Shares of this node and of refusal, of strategies that divide by weights alone.
+    #[serde(default)]
+    pub local_weight: u32,
+    #[serde(default)]
+    pub reject_weight: u32,
     pub weights: BTreeMap<NodeId, u32>,
     pub limits_in: BTreeMap<NodeId, f64>,
     pub limits_out: BTreeMap<NodeId, f64>,

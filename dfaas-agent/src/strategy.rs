@@ -7,6 +7,7 @@ pub mod node_margin;
 mod planned;
 pub mod recalc;
 pub mod replayed;
+pub mod rl_agent;
 mod static_weights;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};

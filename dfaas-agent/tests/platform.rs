@@ -6,6 +6,8 @@
 mod admin;
 #[path = "platform/calls.rs"]
 mod calls;
+#[path = "platform/cost.rs"]
+mod cost;
 #[path = "platform/ends.rs"]
 mod ends;
 #[path = "platform/limits.rs"]

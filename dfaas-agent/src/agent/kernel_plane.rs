@@ -156,6 +156,15 @@ impl KernelPlane {
         counters.unwrap_or_default()
     }
 
+    /// Connections of a function handed to a peer.
+    pub(super) fn forwarded_to(&self, name: &FunctionName, peer: &NodeId) -> u64 {
+        let forwarded = self.handoff().and_then(|active| {
+            let (function, peer) = (active.sync.function_number(name)?, active.sync.peer_number(peer)?);
+            active.sync.tables().pair_counters(function, peer).ok().map(|pair| pair.forwarded)
+        });
+        forwarded.unwrap_or(0)
+    }
+
     pub(super) fn verdicts(&self) -> Vec<(Verdict, u64)> {
         self.active.as_ref().and_then(|active| active.sync.tables().verdicts().ok()).unwrap_or_default()
     }

@@ -17,6 +17,7 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Deployed {
     pub(super) max_rate: Option<u32>,
     pub(super) timeout: Option<Duration>,
+    pub(super) replicas: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,7 @@ async fn poll(platform: &dyn Platform, rate_limits: &BTreeMap<FunctionName, u32>
         Ok(list) => {
             let deployed = list.into_iter().map(|f| {
                 let max_rate = rate_limits.get(&f.name).copied().or(f.max_rate);
-                (f.name, Deployed { max_rate, timeout: f.timeout })
+                (f.name, Deployed { max_rate, timeout: f.timeout, replicas: f.replicas })
             });
             let functions: BTreeMap<_, _> = deployed.collect();
             shown.send_if_modified(|view| {

@@ -14,7 +14,7 @@ use crate::{
     config::{PlatformKind, ProxyKind},
     kernel::mode::Mode,
     name::NodeId,
-    status::{Component, FunctionStatus, KernelStatus, PeerStatus, PlaneStatus, Planes, Status},
+    status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
 };
 
 /// The two metrics of the original.
@@ -64,6 +64,7 @@ pub(super) fn nothing(node: &NodeId) -> Status {
         platform: component(),
         overlay: component(),
         planner: None,
+        margin: None,
         planes: Planes::default(),
         peers: Vec::new(),
         functions: BTreeMap::new(),
@@ -84,7 +85,8 @@ impl Agent {
             proxy: self.proxy_status(),
             platform: self.platform_status(),
             overlay: self.overlay_status(),
-            planner: None,
+            planner: self.planner.planned.borrow().health.clone(),
+            margin: self.margin_status(now),
             planes: self.planes(),
             peers: self.peer_statuses(now),
             functions: self.decision.functions.keys().map(|name| (name.clone(), self.function_status(name))).collect(),
@@ -139,6 +141,20 @@ impl Agent {
         Component { kind: "overlay".into(), healthy: !listening.is_empty(), detail }
     }
 
+    fn margin_status(&self, now: Instant) -> Option<MarginStatus> {
+        let planned = self.planner.planned.borrow();
+        let usage = planned.usage?;
+        let views = self.peers.views(now, self.config.strategy.grant_lifetime);
+        Some(MarginStatus {
+            offered: planned.margin.map_or(0.0, |margin| margin.margin),
+            cpu_percent: usage.cpu,
+            ram_bytes: usage.ram,
+            power_microwatts: usage.power,
+            peers: views.into_iter().filter_map(|(id, view)| Some((id, view.margin?.margin))).collect(),
+            standing: planned.standing.into(),
+        })
+    }
+
     fn planes(&self) -> Planes {
         let view = self.proxy.view.borrow();
         let repaired = self.kernel.active.as_ref().map_or(0, |active| active.repaired);
@@ -172,11 +188,16 @@ impl Agent {
 
     fn function_status(&self, name: &crate::name::FunctionName) -> FunctionStatus {
         let table = &self.decision.functions[name];
+        let sample = self.rates.last(name);
         FunctionStatus {
             deployed: table.deployed,
             limit: table.local_limit,
             rates: self.rates.rate(name).outcomes,
-            totals: self.rates.totals(name),
+            totals: sample.totals(),
+            by_kernel: sample.by_kernel,
+            by_proxy: sample.by_proxy,
+            local_weight: table.weights.local,
+            reject_weight: table.weights.reject,
             weights: table.weights.peers.clone(),
             limits_in: table.limits_in.clone(),
             limits_out: table.limits_out.clone(),

@@ -26,6 +26,7 @@ use crate::{
     },
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
+    strategy::rl_agent::Pace,
 };
 
 /// Heartbeats that a former agent's peers have to come back.
@@ -48,6 +49,8 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     };
     let (overlay, events) = p2p::start(settings)?;
     let kernel = KernelPlane::load(&config)?;
+    let model_log = config.state_dir.join("rl_model.log");
+    let planner = Planner::start(node.clone(), platform.clone(), &config.planning, model_log)?;
     let now = Instant::now();
     let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
@@ -62,7 +65,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
         rhythm: Rhythm::default(),
-        planner: Planner { planned: watch::channel(Arc::default()).1 },
+        planner,
         decision: Arc::new(Decision::default()),
         decided: now,
         kernel_version: 0,
@@ -152,6 +155,7 @@ fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Re
         placed: placed.then_some(config.kernel.placed.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
+        stages: config.planning.pace == Pace::Stages,
         gateway_host,
         gateway_port,
         exporter: None,

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     decision::FunctionTable,
-    forecast::NodeType,
     kernel::mode::Mode,
     name::{FunctionName, NodeId},
     p2p::{
@@ -172,11 +171,12 @@ impl Agent {
             Strategy::Static => vec![Message::Static(StaticInfo { proxy, functions: functions() })],
             // The information first: a margin of an unknown node ends an original agent (reference section 12, B5).
             Strategy::NodeMargin => {
-                let Some(margin) = self.planner.planned.borrow().margin else { return Vec::new() };
-                let Some(node_type) = NodeType::from_number(margin.node_type.into()) else { return Vec::new() };
-                let info = NodeMarginInfo { proxy, node_type, max_values: margin.thresholds, functions: functions() };
-                let margin = MarginInfo { margin: margin.margin, load: margin.load };
-                vec![Message::NodeMargin(info), Message::Margin(margin)]
+                let planning = &self.config.planning;
+                let (node_type, max_values) = (planning.node_type, planning.thresholds.into());
+                let info = NodeMarginInfo { proxy, node_type, max_values, functions: functions() };
+                let margin = self.planner.planned.borrow().margin;
+                let margin = margin.map(|m| Message::Margin(MarginInfo { margin: m.margin, load: m.load }));
+                std::iter::once(Message::NodeMargin(info)).chain(margin).collect()
             }
             Strategy::AllLocal | Strategy::RlAgent => Vec::new(),
         }

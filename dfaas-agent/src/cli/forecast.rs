@@ -33,7 +33,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// `--models DIR`.
-fn models() -> Arg {
+pub(super) fn models() -> Arg {
     Arg::new("models")
         .long("models")
         .value_name("DIR")

@@ -2,6 +2,7 @@
 
 mod analyse;
 mod environment;
+mod predict;
 mod queue;
 mod replay;
 mod sample;
@@ -19,6 +20,7 @@ use crate::simulate::replay::indices::Indices;
 fn entries() -> Vec<Entry> {
     vec![
         Entry { command: replay::command(), run: replay::run },
+        Entry { command: predict::command(), run: predict::run },
         Entry { command: analyse::command(), run: analyse::run },
         Entry { command: queue::command(), run: queue::run },
         Entry { command: environment::command(), run: environment::run },

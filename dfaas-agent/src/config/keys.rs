@@ -1,7 +1,7 @@
 //! The names of all settings. The original's keep their names and syntax (reference section 1.3).
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     pub name: &'static str,
     /// Empty: none.
@@ -73,6 +73,26 @@ pub const KEYS: &[Key] = &[
         "BOOL",
         "Whole numbers, equal parts and half-period steps as in the original, to compare with it",
     )),
+    live(key("AGENT_NODE_TYPE", "1", "0|1|2", "Size of this node for node margin: 0 heavy, 1 mid, 2 light")),
+    live(key("AGENT_NMS_CPU_THRESHOLD", "120.0", "PERCENT", "Percent of one core above which node margin relieves")),
+    live(key("AGENT_NMS_RAM_THRESHOLD", "5500000000.0", "BYTES", "The same for memory")),
+    live(key("AGENT_NMS_POWER_THRESHOLD", "2100000.0", "MICROWATTS", "The same for power")),
+    live(key(
+        "AGENT_GROUP_LIST_FILE_NAME",
+        "./group_list.json",
+        "FILE",
+        "Groups of functions by use, for trained models; without the file those of the original",
+    )),
+    key("AGENT_FORECASTER", "measured", "measured|model|remote", "Who tells node margin what a load would use"),
+    key("AGENT_FORECASTER_HOST", "dfaas-forecaster", "HOST", "The original's forecaster service, for remote"),
+    key("AGENT_FORECASTER_PORT", "80", "PORT", "Its port"),
+    key("AGENT_FORECAST_MEMORY", "300", "SAMPLES", "Samples that measured remembers, one a second"),
+    key("AGENT_MODELS_DIR", "", "DIR", "LightGBM models and scalers, for model"),
+    key("AGENT_FUNCTION_CGROUPS", "/sys/fs/cgroup/openfaas-fn", "DIR", "Folder with a cgroup for each function"),
+    key("AGENT_RLMODEL_HOST", "localhost", "HOST", "Model that the RL agent asks"),
+    key("AGENT_RLMODEL_PORT", "6666", "PORT", "Its port"),
+    key("AGENT_RLMODEL_EXPLORE", "false", "BOOL", "Have the model explore"),
+    key("AGENT_RLMODEL_PACE", "periodic", "periodic|stages", "Ask it every period, or in stages of a load test"),
     live(key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s")),
     live(key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged")),
     key("AGENT_BURST", "500ms", "DURATION", "Calls of this much time at the full rate may come at once"),

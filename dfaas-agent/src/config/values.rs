@@ -125,6 +125,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A finite number above 0.
+    pub(super) fn positive(&mut self, name: &str) -> f64 {
+        match self.resolved.text(name).parse() {
+            Ok(number) if f64::is_finite(number) && number > 0.0 => number,
+            _ => {
+                self.wrong(name, "expected a number above 0");
+                1.0
+            }
+        }
+    }
+
+    pub(super) fn whole(&mut self, name: &str, least: u32) -> u32 {
+        match self.resolved.text(name).parse() {
+            Ok(number) if number >= least => number,
+            _ => {
+                self.wrong(name, format!("expected a whole number of at least {least}"));
+                least
+            }
+        }
+    }
+
     pub(super) fn duration(&mut self, name: &str, least: Duration) -> Duration {
         match parse_duration(self.resolved.text(name)) {
             Some(duration) if duration >= least => duration,

@@ -8,6 +8,7 @@ mod auth;
 mod bad_deployment;
 mod body;
 mod budget;
+mod cpu_time;
 mod deployment;
 mod function;
 mod invoke;
@@ -36,10 +37,13 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub(crate) use self::time_text::rfc3339;
 use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
 use super::{Counters, Credentials, DeployedFunction, Gateway, Platform};
-use crate::name::FunctionName;
-use crate::server::{self, ConnectionLimits};
+use crate::{
+    name::FunctionName,
+    server::{self, ConnectionLimits},
+};
 
 /// A deployment is a page of text.
 const ADMIN_BODY_BYTES: usize = 1 << 20;
@@ -141,6 +145,8 @@ pub struct CallCounts {
     pub timed_out: u64,
     /// Never started, for want of a slot.
     pub refused: u64,
+    /// Used by the processes of calls that have ended.
+    pub cpu: Duration,
 }
 
 impl Embedded {
@@ -180,6 +186,7 @@ impl Embedded {
             failed: calls.failed.load(Relaxed),
             timed_out: calls.timed_out.load(Relaxed),
             refused: calls.refused.load(Relaxed),
+            cpu: calls.cpu.total(),
         };
         self.runner.registry.all().iter().map(|f| (f.name.clone(), counts(&f.calls))).collect()
     }
@@ -229,6 +236,10 @@ impl Platform for Embedded {
     /// Nothing is left out after deployment: what is bad is refused there.
     fn counters(&self) -> Counters {
         Counters::default()
+    }
+
+    fn cpu_times(&self) -> BTreeMap<FunctionName, Duration> {
+        self.runner.registry.all().iter().map(|f| (f.name.clone(), f.calls.cpu.total())).collect()
     }
 
     fn stop(&self) -> BoxFuture<'_, ()> {

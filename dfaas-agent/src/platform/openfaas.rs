@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::BoxFuture;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect::Policy};
+use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -12,7 +12,10 @@ use super::{
     Counters, Credentials, DeployedFunction, Gateway, Platform,
     labels::{self, BadLabel, Complaint, Complaints},
 };
-use crate::name::{FunctionName, Host};
+use crate::{
+    http_body,
+    name::{FunctionName, Host},
+};
 
 /// About 4,000 functions with generous labels.
 const BODY_LIMIT_BYTES: usize = 8 << 20;
@@ -55,7 +58,7 @@ impl OpenFaas {
         if response.status() != StatusCode::OK {
             bail!("answer {}: expected 200 OK", response.status());
         }
-        let body = bounded_body(response).await?;
+        let body = http_body::read(response, BODY_LIMIT_BYTES).await?;
         let entries: Option<Vec<Value>> = serde_json::from_slice(&body).context("the answer is no JSON array")?;
         let (functions, complaints) = deployed(entries.unwrap_or_default());
         self.complaints.report(complaints);
@@ -92,15 +95,6 @@ impl Platform for OpenFaas {
     fn counters(&self) -> Counters {
         self.complaints.counters()
     }
-}
-
-async fn bounded_body(mut response: Response) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        ensure!(body.len() + chunk.len() <= BODY_LIMIT_BYTES, "the answer is longer than {BODY_LIMIT_BYTES} bytes");
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// What is used of a function's status. Counts may be written as any JSON number, or be absent.

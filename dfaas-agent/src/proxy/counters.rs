@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Rendered,
-    tables::{CHECKS, Count, NO_FUNCTION},
+    stat::ResponseTimes,
+    tables::{Count, NO_FUNCTION},
 };
 use crate::name::{FunctionName, NodeId};
 
@@ -17,6 +18,8 @@ pub struct Sample {
     pub forbidden: u64,
     /// Refused with 404: no such function.
     pub unknown: u64,
+    /// Stage of a load test, if clients tell one and it is asked for.
+    pub stage: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +37,14 @@ pub struct FunctionSample {
     pub from_peers: BTreeMap<NodeId, PeerSample>,
     /// Client calls that each peer answered.
     pub forwarded: BTreeMap<NodeId, u64>,
+    /// Of `served_local` and of `forwarded`: those answered with 2xx.
+    pub served_well: u64,
+    pub forwarded_well: BTreeMap<NodeId, u64>,
     /// Calls executed here in the last second.
     pub local_rate: u32,
+    /// Mean time to the first byte of an answer over the last 1024 calls; none without calls.
+    pub local_response_ms: Option<u32>,
+    pub forward_response_ms: BTreeMap<NodeId, u32>,
 }
 
 /// What a peer sent for one function.
@@ -57,13 +66,18 @@ type Row = [u64; Count::LEN];
 #[derive(Default)]
 pub(super) struct Reading {
     rows: BTreeMap<String, Row>,
+    /// Rows told by the very worker that counts in them, not by one that has a copy.
+    own: BTreeSet<String>,
     incomplete: bool,
 }
 
 impl Reading {
-    /// Takes a worker's answer to [`SHOW_CALLS`]. A row that several workers know is newest where it is highest.
-    pub(super) fn add_worker(&mut self, table: &str) {
+    /// Takes the answer of the worker `pid` to [`SHOW_CALLS`]. A row that several know is newest where it is highest.
+    pub(super) fn add_worker(&mut self, pid: Option<u32>, table: &str) {
         for (key, values) in rows(table) {
+            if pid.is_some() && key.rsplit_once('@').and_then(|(_, of)| of.parse().ok()) == pid {
+                self.own.insert(key.to_owned());
+            }
             let row = self.rows.entry(key.to_owned()).or_default();
             for (name, value) in values {
                 let index = name.strip_prefix("gpc").and_then(|index| index.parse::<usize>().ok());
@@ -98,14 +112,18 @@ pub(super) struct Accumulator {
 
 impl Accumulator {
     /// Names that `rendered` lacks are forgotten.
-    pub(super) fn absorb(&mut self, reading: Reading, rendered: &Rendered) {
+    pub(super) fn absorb(&mut self, mut reading: Reading, rendered: &Rendered) {
         for (key, Live { row, missing }) in std::mem::take(&mut self.live) {
-            match reading.rows.get(&key) {
-                // A count that fell began anew: an expired row that came back, or a reused pid.
+            match reading.rows.get_mut(&key) {
                 Some(now) if now.iter().zip(&row).all(|(now, before)| now >= before) => {}
+                // The last counts of a worker that has ended did not reach the copies of its row.
+                Some(copy) if !reading.own.contains(&key) => {
+                    copy.iter_mut().zip(&row).for_each(|(count, before)| *count = (*count).max(*before));
+                }
                 None if reading.incomplete || !missing => {
                     self.live.insert(key, Live { row, missing: missing || !reading.incomplete });
                 }
+                // A count that fell began anew: an expired row that came back, or a reused pid.
                 Some(_) | None => add(self.ended.entry(without_pid(&key).to_owned()).or_default(), &row),
             }
         }
@@ -121,11 +139,16 @@ impl Accumulator {
         });
     }
 
-    pub(super) fn sample(&self, local_rates: &BTreeMap<FunctionName, u32>) -> Sample {
+    pub(super) fn sample(&self, local_rates: &BTreeMap<FunctionName, u32>, times: &ResponseTimes) -> Sample {
         let mut sample = Sample::default();
         for function in &self.functions {
-            let local_rate = local_rates.get(function).copied().unwrap_or(0);
-            sample.functions.insert(function.clone(), FunctionSample { local_rate, ..FunctionSample::default() });
+            let of = FunctionSample {
+                local_rate: local_rates.get(function).copied().unwrap_or(0),
+                local_response_ms: times.local(function),
+                forward_response_ms: times.peers(function),
+                ..FunctionSample::default()
+            };
+            sample.functions.insert(function.clone(), of);
         }
         let live = self.live.iter().map(|(key, live)| (without_pid(key), &live.row));
         for (what, row) in self.ended.iter().map(|(what, row)| (what.as_str(), row)).chain(live) {
@@ -151,11 +174,13 @@ impl Sample {
                 of.placed_kept += count(Count::PlacedKept);
                 of.service += count(Count::Service);
                 of.served_local += count(Count::ServedLocal);
+                of.served_well += count(Count::ServedWell);
                 of.refused += count(Count::RefusedSaturated);
             }
             What::FromPeer(function, peer) => {
                 let Some(of) = self.functions.get_mut(&function) else { return };
                 of.served_local += count(Count::ServedLocal);
+                of.served_well += count(Count::ServedWell);
                 let of = of.from_peers.entry(peer).or_default();
                 of.forwarded += count(Count::FromPeer);
                 of.handed_off += count(Count::HandedOff);
@@ -163,7 +188,8 @@ impl Sample {
             }
             What::Sent(function, peer) => {
                 let Some(of) = self.functions.get_mut(&function) else { return };
-                *of.forwarded.entry(peer).or_default() += count(Count::Sent);
+                *of.forwarded.entry(peer.clone()).or_default() += count(Count::Sent);
+                *of.forwarded_well.entry(peer).or_default() += count(Count::SentWell);
             }
         }
     }
@@ -225,24 +251,6 @@ pub(super) fn local_rates(table: &str) -> BTreeMap<FunctionName, u32> {
         Some((key.parse().ok()?, rate as u32))
     };
     rows(table).filter_map(rate).collect()
-}
-
-/// States of the servers that carry the health checks, from `show stat`: `UP`, `UP 1/2`, `DOWN 1/2`, …; a
-/// server that fails a check is used until it is down.
-pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
-    let mut lines = stat.lines();
-    let header = lines.by_ref().find_map(|line| line.strip_prefix("# "));
-    let Some(index) = header.and_then(|header| header.split(',').position(|name| name == "status")) else {
-        return BTreeMap::new();
-    };
-    let state = |line: &str| {
-        let mut fields = line.split(',');
-        let (backend, server) = (fields.next()?, fields.next()?);
-        let status = fields.nth(index.checked_sub(2)?)?;
-        (backend == CHECKS).then_some(())?;
-        Some((server.parse().ok()?, status.starts_with("UP")))
-    };
-    lines.filter_map(state).collect()
 }
 
 #[cfg(test)]

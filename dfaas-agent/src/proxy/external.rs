@@ -57,7 +57,9 @@ impl ExternalProxy {
     /// Only the current worker can be asked: the last calls of older ones may be missing.
     pub(super) async fn counts(&self) -> Result<Reading, ProxyError> {
         let mut reading = Reading::default();
-        reading.add_worker(&self.cli().ask(SHOW_CALLS).await?);
+        let answer = self.cli().ask(&format!("show info;{SHOW_CALLS}")).await?;
+        let pid = info_field(&answer, "Pid").and_then(|pid| pid.parse().ok());
+        reading.add_worker(pid, &answer);
         Ok(reading)
     }
 

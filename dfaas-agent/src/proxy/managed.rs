@@ -111,7 +111,7 @@ impl Managed {
         let current = Cli::new(self.paths.runtime_socket.clone()).ask(&format!("show info;{SHOW_CALLS}")).await?;
         let pid = info_field(&current, "Pid").and_then(|pid| pid.parse().ok());
         let mut reading = Reading::default();
-        reading.add_worker(&current);
+        reading.add_worker(pid, &current);
         let cli = self.paths.master_cli();
         let processes = match processes(&cli).await {
             Ok(processes) => processes,
@@ -125,7 +125,7 @@ impl Managed {
         }
         for pid in processes.leaving {
             match cli.ask(&format!("@!{pid} {SHOW_CALLS};quit")).await {
-                Ok(answer) => reading.add_worker(&answer),
+                Ok(answer) => reading.add_worker(Some(pid), &answer),
                 Err(err) => tracing::debug!(pid, "counts: {err}"),
             }
         }

@@ -25,6 +25,8 @@ pub struct ProxySettings {
     pub handoff: Option<SocketAddr>,
     /// Keep handed-off connections open after the first answer.
     pub sticky: bool,
+    /// Take note of the load-test stage that clients tell in `DFaaS-K6-Stage`.
+    pub stages: bool,
     /// The FaaS gateway of this node.
     pub gateway_host: Host,
     pub gateway_port: u16,
@@ -144,6 +146,7 @@ pub(super) fn example() -> ProxySettings {
         placed: Some("127.0.0.1:10080".parse().unwrap()),
         handoff: Some("127.0.0.1:10081".parse().unwrap()),
         sticky: false,
+        stages: false,
         gateway_host: "127.0.0.1".parse().unwrap(),
         gateway_port: 8080,
         exporter: None,

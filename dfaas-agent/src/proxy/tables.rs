@@ -31,10 +31,12 @@ pub(super) enum Count {
     Forbidden,
     Unknown,
     Sent,
+    ServedWell,
+    SentWell,
 }
 
 impl Count {
-    pub(super) const LEN: usize = 12;
+    pub(super) const LEN: usize = 14;
 
     pub(super) fn index(self) -> u8 {
         self as u8

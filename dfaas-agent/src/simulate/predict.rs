@@ -6,15 +6,15 @@
 //! * [`run`]: what a strategy sends where
 //! * [`analysis`]: what is served then
 //! * [`sweep`]: many loads and seeds in parallel
-//! * [`files`], [`charts`]: the results
+//! * [`files`]: the results
 
 pub mod analysis;
-//pub mod files;
+pub mod files;
 pub mod generate;
 pub mod instance;
 pub mod node;
 pub mod run;
-//pub mod sweep;
+pub mod sweep;
 
 /// Minutes of an instance.
 pub const MINUTES: usize = 7;

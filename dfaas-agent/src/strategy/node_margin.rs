@@ -69,6 +69,8 @@ pub struct Options {
 pub enum Metrics {
     /// The mean of the three.
     All,
+    /// CPU and memory, where power cannot be measured.
+    WithoutPower,
     /// Power alone.
     Power,
 }

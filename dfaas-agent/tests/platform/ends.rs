@@ -112,3 +112,13 @@ async fn a_stop_does_not_wait_for_ever() {
     until("no process stays", || processes_with(&sleep) == 0).await;
     assert!(call.await.unwrap().is_err(), "a cut call is no answer");
 }
+
+#[tokio::test]
+async fn the_processor_time_of_calls_counts_for_their_function_also_of_killed_ones() {
+    let spin = "sh -c 'while :; do :; done'";
+    let runner = Runner::with(settings(), spin, json!({"exec_timeout": "1s"})).await;
+    assert_eq!(runner.call("").send().await.unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    let used = runner.embedded.cpu_times()[&"f".parse().unwrap()];
+    assert!(used > Duration::from_millis(50), "a second of turning used {used:?}");
+    assert_eq!(runner.counts().cpu, used);
+}

@@ -122,6 +122,7 @@ impl Node {
             // Like the kernel's sockets, whose address is the alias and not the listener's.
             handoff: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), HANDOFF_PORT + 10 * u16::from(number))),
             sticky: false,
+            stages: true,
             gateway_host: ip(number, 2).to_string().parse().unwrap(),
             gateway_port: 8080,
             exporter: None,

@@ -231,3 +231,35 @@ async fn a_labelled_function_has_its_own_time_limit() {
     assert!(text.contains("timeout server 1001ms"), "{text}");
     proxy.stop(Duration::ZERO).await.unwrap();
 }
+
+#[tokio::test]
+async fn answers_are_told_apart_and_timed_here_and_at_peers() {
+    let node = Node::new().await;
+    let _peer = Server::answering(node.peer_address(11), "peer-a", StatusCode::SERVICE_UNAVAILABLE).await;
+    let mut proxy = node.start(&node.decision(&[("fig-let", weighted(50, 0, &[(PEER_A, 50)]))])).await;
+    let answers = calls(&node, 20).await;
+    let slow = call(node.service(), "POST /function/fig-let?slow HTTP/1.1").await;
+    let sample = proxy.sample().await.unwrap();
+    let of = &sample.functions[&function("fig-let")];
+    let well = answers.iter().chain([&slow]).filter(|answer| answer.status == 200).count() as u64;
+    let badly = answers.iter().chain([&slow]).filter(|answer| answer.status == 503).count() as u64;
+    assert!(well > 0 && badly > 0 && well + badly == 21, "{well} {badly}");
+    assert_eq!((of.served_local, of.served_well), (well, well));
+    assert_eq!((of.forwarded[&node_id(PEER_A)], of.forwarded_well[&node_id(PEER_A)]), (badly, 0));
+    assert!(of.local_response_ms.is_some() && of.forward_response_ms.contains_key(&node_id(PEER_A)), "{of:?}");
+    let slowest = of.local_response_ms.max(of.forward_response_ms.values().copied().max());
+    assert!(slowest.is_some_and(|millis| millis > 20), "one call in 21 took a second: {of:?}");
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_stage_of_a_load_test_is_the_one_clients_told_last() {
+    let node = Node::new().await;
+    let mut proxy = node.start(&node.decision(&[("fig-let", local_first(None))])).await;
+    assert_eq!(proxy.sample().await.unwrap().stage, None);
+    for (header, stage) in [("0", 0), ("17", 17), ("x", 17), ("-3", 17), ("99999999999999999999", 17)] {
+        call(node.service(), &format!("{CALL}\nDFaaS-K6-Stage: {header}")).await;
+        assert_eq!(proxy.sample().await.unwrap().stage, Some(stage), "{header}");
+    }
+    proxy.stop(Duration::ZERO).await.unwrap();
+}

@@ -93,6 +93,7 @@ fn settings(random: &mut StdRng, dir: &Path) -> ProxySettings {
         placed: random.random_bool(0.8).then(|| "127.0.0.1:10080".parse().unwrap()),
         handoff: random.random_bool(0.8).then(|| "127.0.0.1:10081".parse().unwrap()),
         sticky: random.random(),
+        stages: random.random(),
         gateway_host: ["127.0.0.1", "::1", "localhost"].choose(random).unwrap().parse().unwrap(),
         gateway_port: 8080,
         exporter: random.random_bool(0.5).then(|| "127.0.0.1:8405".parse().unwrap()),

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     bad_deployment::BadDeployment,
+    cpu_time::CpuTime,
     deployment::{Deployment, NAMESPACE, Status},
     time_text,
     words::{self, BadCommand},
@@ -59,6 +60,7 @@ pub(super) struct Calls {
     pub(super) failed: AtomicU64,
     pub(super) timed_out: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) cpu: CpuTime,
 }
 
 impl Function {

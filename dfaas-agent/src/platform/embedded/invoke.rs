@@ -41,7 +41,8 @@ pub(super) async fn invoke(State(runner): State<Arc<Runner>>, request: Request) 
     command.envs(variables);
     let limits = Limits { timeout: function.exec_timeout, stdout_bytes: runner.max_response_bytes };
     let start = Instant::now();
-    let output = process::run(&mut command, body, runner.budget.lease(), &limits).await.map_err(|error| {
+    let run = process::run(&mut command, body, runner.budget.lease(), &limits, &function.calls.cpu);
+    let output = run.await.map_err(|error| {
         let counter =
             if matches!(error, RunError::TimedOut(_)) { &function.calls.timed_out } else { &function.calls.failed };
         counter.fetch_add(1, Relaxed);

@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     body::Body,
     budget::{Exhausted, Lease},
+    cpu_time::CpuTime,
 };
 
 /// Of the error output; what is beyond is read and dropped.
@@ -86,7 +87,13 @@ impl AsRef<[u8]> for Stdout {
 
 /// Runs `command` in a process group of its own. However this ends, also by dropping the future, the group
 /// is killed. A process that leaves its group (`setsid`) escapes.
-pub(super) async fn run(command: &mut Command, input: Body, lease: Lease, limits: &Limits) -> Result<Output, RunError> {
+pub(super) async fn run(
+    command: &mut Command,
+    input: Body,
+    lease: Lease,
+    limits: &Limits,
+    cpu: &CpuTime,
+) -> Result<Output, RunError> {
     // No pre_exec closure and no change of user unless asked for: the standard library then uses posix_spawn.
     command.process_group(0).kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(if input.bytes.is_empty() { Stdio::null() } else { Stdio::piped() });
@@ -101,7 +108,7 @@ pub(super) async fn run(command: &mut Command, input: Body, lease: Lease, limits
         };
         // What the process left running in its group ends with it, and with that the pipes end.
         let end = async {
-            let status = child.wait().await.map_err(RunError::Pipe);
+            let status = cpu.wait(&mut child).await.map_err(RunError::Pipe);
             group.kill();
             status
         };
@@ -114,7 +121,7 @@ pub(super) async fn run(command: &mut Command, input: Body, lease: Lease, limits
     };
     group.kill();
     // An error here only means that it was reaped already.
-    let _ = timeout(REAP_TIMEOUT, child.wait()).await;
+    let _ = timeout(REAP_TIMEOUT, cpu.wait(&mut child)).await;
     Err(error)
 }
 

@@ -30,7 +30,7 @@ fn parts(mut text: &str) -> Option<f64> {
 }
 
 /// `2026-07-23T10:00:00Z`.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = civil(seconds / 86400);
     let second = seconds % 86400;

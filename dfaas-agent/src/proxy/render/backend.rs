@@ -10,6 +10,8 @@ use crate::{
     },
 };
 
+const ANSWERED_WELL: &str = "if { status 200:299 }";
+
 pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decision, values: &Values) {
     for (function, table) in &decision.functions {
         let timeout = format!("timeout server {}ms", server_timeout(table.timeout).as_millis());
@@ -17,6 +19,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line(&timeout);
         text.line(format!("http-response set-header X-Server {}", settings.host));
         text.line(format!("http-response set-header DFaaS-Node-ID {}", settings.node));
+        text.line(format!("http-response sc-inc-gpc({},0) {ANSWERED_WELL}", Count::ServedWell.index()));
         let address = server_address(&settings.gateway_host, settings.gateway_port);
         text.line(format!("server gateway {address}"));
 
@@ -32,6 +35,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line(format!(r#"http-response set-var-fmt(txn.row) "{function}>%[srv_name]@%pid""#));
         text.line("http-response track-sc2 var(txn.row) table tables/st_calls");
         text.line(format!("http-response sc-inc-gpc({},2)", Count::Sent.index()));
+        text.line(format!("http-response sc-inc-gpc({},2) {ANSWERED_WELL}", Count::SentWell.index()));
         for (id, peer) in peers(settings, decision) {
             let weight = values.weight(function, id);
             let address = server_address(&peer.proxy_host, peer.proxy_port);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::Text;
 use crate::proxy::{
     settings::ProxySettings,
+    stage,
     tables::{Count, NO_FUNCTION, SLOT_STEP, SLOTS},
 };
 
@@ -21,7 +22,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings) {
     for address in &settings.service {
         text.line(bind(*address));
     }
-    steering_frontend(text, false);
+    steering_frontend(text, settings, false);
     if let Some(address) = settings.placed {
         text.section("frontend fe_placed");
         text.line(bind(address));
@@ -32,7 +33,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings) {
             "http-after-response set-header Connection close \
              if { var(txn.name),table_http_req_rate(tables/st_local),sub(txn.local_limit) ge 0 }",
         );
-        steering_frontend(text, true);
+        steering_frontend(text, settings, true);
     }
     if let Some(address) = settings.handoff {
         handoff_frontend(text, address, settings.sticky);
@@ -47,13 +48,18 @@ pub(super) fn bind(address: SocketAddr) -> String {
     }
 }
 
-fn steering_frontend(text: &mut Text, placed: bool) {
+fn steering_frontend(text: &mut Text, settings: &ProxySettings, placed: bool) {
     text.line(
         r#"http-request return status 200 content-type text/plain string "ok\n" if METH_GET { path / /healthz }"#,
     );
     function_name(text);
     check_sender(text);
     function_limit(text);
+    if settings.stages {
+        for rule in stage::rules() {
+            text.line(rule);
+        }
+    }
     text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.name)]@%pid" unless {FROM_NODE}"#));
     text.line(format!(r#"http-request set-var-fmt(txn.pair) "%[var(txn.name)],%[var(txn.peer)]" if {FROM_NODE}"#));
     text.line(format!(r#"http-request set-var-fmt(txn.row) "%[var(txn.pair)]@%pid" if {FROM_NODE}"#));

@@ -113,9 +113,14 @@ pub fn send(
         Strategy::Base => (rates.iter().map(|(_, rate)| *rate).collect(), Vec::new()),
         Strategy::Equal => equal(node, minute, &bearable, groups),
         Strategy::NodeMargin | Strategy::PowerSaving => {
-            let peers: Vec<_> = node.neighbours.iter().map(|n| &margins[*n]).collect();
-            let plan = exchange(&rates, groups, &peers, &bearable, model, &strategy.options(compat))?;
-            (plan.kept, plan.sent)
+            // Asked in the order of the nodes, whatever the order in the file.
+            let mut asked = node.neighbours.clone();
+            asked.sort_unstable();
+            let peers: Vec<_> = asked.iter().map(|n| &margins[*n]).collect();
+            let mut plan = exchange(&rates, groups, &peers, &bearable, model, &strategy.options(compat))?;
+            let place = |neighbour: &usize| asked.binary_search(neighbour).unwrap_or_default();
+            let sent = node.neighbours.iter().map(|n| std::mem::take(&mut plan.sent[place(n)])).collect();
+            (plan.kept, sent)
         }
     };
     let own = (place, &kept);

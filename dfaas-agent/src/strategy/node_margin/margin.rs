@@ -43,6 +43,7 @@ pub fn percent(usage: &Usage, limits: &Usage, options: &Options) -> f64 {
     let all = pairs(usage, limits);
     let counted = match options.metrics {
         Metrics::All => &all[..],
+        Metrics::WithoutPower => &all[..2],
         Metrics::Power => &all[2..],
     };
     if counted.iter().any(|(used, limit)| used > limit) {

@@ -35,7 +35,7 @@ fn what_is_wrong_is_named_with_its_value() {
         ("figlet", "env", "node_0.load[0].LOW_USAGE.functions[1].function_name: \"env\" a second time"),
         ("rate\":2", "rate\":-2", "node_0.load[0].LOW_USAGE.functions[0].function_rate is -2, expected a whole number"),
         ("rate\":2", "rate\":NaN", "node_0.load[0].LOW_USAGE.functions[0].function_rate is \"NaN\", expected"),
-        ("rate\":2", "rate\":1e99", "node_0.load[0].LOW_USAGE.functions[0].function_rate is 1e99, expected"),
+        ("rate\":2", "rate\":1e99", "node_0.load[0].LOW_USAGE.functions[0].function_rate is 1e+99, expected"),
         ("rate\":2", "rate\":2.5", "node_0.load[0].LOW_USAGE.functions[0].function_rate is 2.5, expected"),
         ("total_rate\":5", "total_rate\":6", "node_0.load[0].LOW_USAGE.total_rate is 6, expected the sum"),
         ("LOW_USAGE", "TINY_USAGE", "node_0.load[0].TINY_USAGE: unknown group"),

@@ -1,0 +1,124 @@
+//! What `show stat` says of servers: a table of comma-separated values whose first line names the columns.
+
+use std::collections::BTreeMap;
+
+use super::tables::{CHECKS, local_backend, peers_backend};
+use crate::name::{FunctionName, NodeId};
+
+/// Servers only.
+pub(super) const SHOW_SERVERS: &str = "show stat -1 4 -1";
+
+/// Mean times to the first byte of an answer, over the last 1024 calls of the running worker. A server without calls
+/// has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ResponseTimes {
+    millis: BTreeMap<(String, String), u32>,
+}
+
+impl ResponseTimes {
+    pub(super) fn read(stat: &str) -> Self {
+        let Some(rows) = Rows::of(stat, ["req_tot", "qtime", "ctime", "rtime"]) else { return Self::default() };
+        let time = |(backend, server, [calls, queued, connected, answered]): (&str, &str, [&str; 4])| {
+            let number = |text: &str| text.parse::<u32>().ok();
+            number(calls).filter(|calls| *calls > 0)?;
+            let millis = number(queued)?.saturating_add(number(connected)?).saturating_add(number(answered)?);
+            Some(((backend.to_owned(), server.to_owned()), millis))
+        };
+        Self { millis: rows.filter_map(time).collect() }
+    }
+
+    pub(super) fn local(&self, function: &FunctionName) -> Option<u32> {
+        self.of_backend(&local_backend(function)).next().map(|(_, millis)| millis)
+    }
+
+    pub(super) fn peers(&self, function: &FunctionName) -> BTreeMap<NodeId, u32> {
+        let peers = peers_backend(function);
+        self.of_backend(&peers).filter_map(|(server, millis)| Some((server.parse().ok()?, millis))).collect()
+    }
+
+    fn of_backend<'a>(&'a self, backend: &'a str) -> impl Iterator<Item = (&'a str, u32)> {
+        let first = (backend.to_owned(), String::new());
+        let rows = self.millis.range(first..).take_while(move |((of, _), _)| of == backend);
+        rows.map(|((_, server), millis)| (server.as_str(), *millis))
+    }
+}
+
+/// States of the servers that carry the health checks: `UP`, `UP 1/2`, `DOWN 1/2`, …; a server that fails a check is
+/// used until it is down.
+pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
+    let Some(rows) = Rows::of(stat, ["status"]) else { return BTreeMap::new() };
+    let checks = rows.filter(|(backend, _, _)| *backend == CHECKS);
+    checks.filter_map(|(_, server, [status])| Some((server.parse().ok()?, status.starts_with("UP")))).collect()
+}
+
+/// Backend, server and the wanted columns of each row.
+struct Rows<'a, const N: usize> {
+    lines: std::str::Lines<'a>,
+    columns: [usize; N],
+}
+
+impl<'a, const N: usize> Rows<'a, N> {
+    /// `None` without the line of names, or a name that it lacks.
+    fn of(stat: &'a str, names: [&str; N]) -> Option<Self> {
+        let mut lines = stat.lines();
+        let header = lines.find_map(|line| line.strip_prefix("# "))?;
+        let column = |name: &str| header.split(',').position(|of| of == name);
+        let mut columns = [0; N];
+        for (column_of, name) in columns.iter_mut().zip(names) {
+            *column_of = column(name)?;
+        }
+        Some(Self { lines, columns })
+    }
+}
+
+impl<'a, const N: usize> Iterator for Rows<'a, N> {
+    type Item = (&'a str, &'a str, [&'a str; N]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = |line: &'a str| {
+            let fields: Vec<&str> = line.split(',').collect();
+            let mut wanted = [""; N];
+            for (field, column) in wanted.iter_mut().zip(self.columns) {
+                *field = fields.get(column)?;
+            }
+            Some((*fields.first()?, *fields.get(1)?, wanted))
+        };
+        self.lines.find_map(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: &str = "12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf";
+
+    #[test]
+    fn a_server_that_fails_checks_is_up_until_it_is_down() {
+        let stat = |status| format!("# pxname,svname,status,\n{CHECKS},{PEER},{status},\npeers:f,{PEER},UP,\n");
+        let up = |status| peer_states(&stat(status)).into_values().collect::<Vec<bool>>();
+        assert_eq!(up("UP 1/2"), [true]);
+        assert_eq!(up("DOWN"), [false]);
+        assert!(peer_states("garbage").is_empty());
+    }
+
+    #[test]
+    fn response_times_are_found_by_function_and_peer() {
+        let stat = format!(
+            "# pxname,svname,rtime,req_tot,qtime,ctime\n\
+             local:f,gateway,30,7,1,2\n\
+             local:g,gateway,0,0,0,0\n\
+             peers:f,{PEER},40,9,0,5\n\
+             peers:f,no node,40,9,0,5\n\
+             peers:ff,{PEER},50,9,0,5\n\
+             short\n"
+        );
+        let times = ResponseTimes::read(&stat);
+        let function = |name: &str| name.parse().unwrap();
+        assert_eq!(times.local(&function("f")), Some(33));
+        assert_eq!(times.local(&function("g")), None, "no call yet");
+        assert_eq!(times.peers(&function("f")), BTreeMap::from([(PEER.parse().unwrap(), 45)]));
+        assert_eq!(times.peers(&function("h")), BTreeMap::new());
+        assert_eq!(ResponseTimes::read("# pxname,svname\nlocal:f,gateway\n"), ResponseTimes::default());
+    }
+}
