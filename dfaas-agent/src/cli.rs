@@ -31,8 +31,6 @@ fn entries() -> Vec<Entry> {
         Entry { command: forecast::command(), run: forecast::run },
         Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
-        #[cfg(feature = "simulate")]
-        Entry { command: simulate::command(), run: simulate::run },
     ]
 }
 

@@ -88,6 +88,27 @@ fn a_replay_needs_no_output_folder_and_is_the_same_for_the_same_seed() {
 }
 
 #[test]
+fn the_models_predict_and_strategies_that_forward_lose_less() {
+    let folder = sample();
+    let set = folder.path().join("moved");
+    let printed = json(&set, "simulate predict --models forecaster --instance predict_instance.json --json");
+    let rejected = |strategy: &str| {
+        let indices = printed.as_object().unwrap().iter().find(|(name, _)| name.contains(strategy)).unwrap().1;
+        let index =
+            indices.as_object().unwrap().iter().find(|(name, _)| name.to_lowercase().contains("reject")).unwrap();
+        index.1.as_f64().unwrap()
+    };
+    assert!(rejected("base") > 0.0, "the sample has no overloaded node: {printed}");
+    assert!(rejected("margin") < rejected("base"), "{printed}");
+
+    succeeds(&set, "forecast predict --models forecaster --csv forecast.csv --out usage.csv");
+    let mut reader = csv::Reader::from_path(set.join("usage.csv")).unwrap();
+    let overloaded: Vec<String> = reader.records().map(|row| row.unwrap()[13].to_owned()).collect();
+    assert_eq!(overloaded.len(), 27);
+    assert!(overloaded.contains(&"0".to_owned()) && overloaded.contains(&"1".to_owned()), "{overloaded:?}");
+}
+
+#[test]
 fn the_queue_model_solves_every_row() {
     let folder = sample();
     let set = folder.path().join("moved");
