@@ -1,6 +1,7 @@
 //! The commands on the original's data, as a user types them.
 
 #![cfg(feature = "simulate")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "reference/data.rs"]
 mod reference;

@@ -1,6 +1,7 @@
 //! Recorded tables, the queue model and the environment, with the numbers that the original gave.
 
 #![cfg(feature = "simulate")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "reference/data.rs"]
 mod reference;

@@ -1,6 +1,7 @@
 //! The replay simulator on the original's instances, with the numbers that the original gave.
 
 #![cfg(feature = "simulate")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "reference/data.rs"]
 mod reference;

@@ -1,6 +1,7 @@
 //! Every command on the made-up data set, as its README.md and the documentation say.
 
 #![cfg(feature = "simulate")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::BTreeSet,

@@ -11,7 +11,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Entry;
@@ -91,7 +91,7 @@ fn progress(steps: usize, what: &'static str) -> Result<ProgressBar> {
 /// Strategies in rows, the indices that matter most in columns.
 fn indices_table<'a>(rows: impl Iterator<Item = (&'a str, Indices)>) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_BORDERS_ONLY);
+    table.load_preset(NOTHING);
     table.set_header(["strategy", "success %", "in stress %", "rejected requests", "per minute, 90 %"]);
     for (name, Indices(values)) in rows {
         let numbers = [values[0], values[4], values[8], values[11]].map(|value| format!("{value:.2}"));

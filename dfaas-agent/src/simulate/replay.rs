@@ -13,6 +13,8 @@ pub mod plots;
 pub mod traffic;
 pub mod weights;
 
+use std::collections::BTreeMap;
+
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use rayon::prelude::*;
 
@@ -97,7 +99,7 @@ fn replay(instance: &Instance, minutes: &Minutes, choice: Choice, seed: u64) -> 
                 let Some((name, measured)) = own.functions.iter().find(|(name, _)| name.as_str() == function) else {
                     continue;
                 };
-                let nowhere = Routing::Excess(Default::default());
+                let nowhere = Routing::Excess(BTreeMap::default());
                 traffic.send(node, measured, routes[node].get(name).unwrap_or(&nowhere), &mut rng);
             }
             functions.push(traffic);

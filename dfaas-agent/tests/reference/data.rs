@@ -1,7 +1,6 @@
 //! The original's data, and how numbers are compared with it.
 
 #![allow(dead_code, reason = "each suite uses a part")]
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,

@@ -76,17 +76,16 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let text = |name| args.get_one::<String>(name).map_or("", String::as_str);
     let topology = Topology::read(text("topology"))?;
     let parameters = parameters(args)?;
-    let (table, totals) = match args.get_one::<PathBuf>("replay") {
-        Some(file) => episode::replay(&topology, parameters, file)?,
-        None => {
-            let plan = Plan {
-                arrivals: Arrivals::read(text("arrivals"))?,
-                policy: Policy::parse(text("policy"))?,
-                steps: args.get_one::<i64>("steps").map_or(288, |steps| *steps as usize),
-                seed: args.get_one::<u32>("seed").copied().unwrap_or(1).into(),
-            };
-            episode::generate(&topology, parameters, &plan)?
-        }
+    let (table, totals) = if let Some(file) = args.get_one::<PathBuf>("replay") {
+        episode::replay(&topology, parameters, file)?
+    } else {
+        let plan = Plan {
+            arrivals: Arrivals::read(text("arrivals"))?,
+            policy: Policy::parse(text("policy"))?,
+            steps: args.get_one::<i64>("steps").map_or(288, |steps| *steps as usize),
+            seed: args.get_one::<u32>("seed").copied().unwrap_or(1).into(),
+        };
+        episode::generate(&topology, parameters, &plan)?
     };
     let out = args.get_one::<PathBuf>("out").context("no output")?;
     whole_file::write(out, |file| Ok(file.write_all(table.as_bytes())?))?;

@@ -92,9 +92,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
         whole_file::write(file, |file| Ok(serde_json::to_writer_pretty(file, &weights)?))?;
     }
     if args.get_flag("json") {
-        print_json(&as_json(&experiment))?
+        print_json(&as_json(&experiment))?;
     } else {
-        print(&summary(&experiment))
+        print(&summary(&experiment));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -67,7 +67,7 @@ impl Arrivals {
     }
 
     fn rate(&self, node: usize, nodes: usize, step: usize, steps: usize, noise: f64, rng: &mut impl Rng) -> f64 {
-        let even = node % 2 == 0;
+        let even = node.is_multiple_of(2);
         let passed = step as f64 / (steps.max(2) - 1) as f64;
         let growing = RANGE.0 + (RANGE.1 - RANGE.0) * passed;
         match self {

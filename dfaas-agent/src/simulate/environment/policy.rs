@@ -76,7 +76,9 @@ fn greedy(action: &mut Action, input: u32, last: Option<&NodeStep>, capacity: f6
 fn normalise(action: &mut Action) {
     let sum: f64 = action.iter().sum();
     if sum > 0.0 {
-        action.iter_mut().for_each(|share| *share /= sum);
+        for share in action {
+            *share /= sum;
+        }
     } else {
         action[0] = 1.0;
     }

@@ -19,8 +19,11 @@ pub struct Topology {
     pub neighbours: Vec<Vec<usize>>,
 }
 
+/// Name, number of nodes, edges.
+type Named = (&'static str, usize, &'static [(usize, usize)]);
+
 /// The topologies of the original. The star's middle is the first node.
-const NAMED: [(&str, usize, &[(usize, usize)]); 4] = [
+const NAMED: [Named; 4] = [
     ("two", 2, &[(0, 1)]),
     ("three", 3, &[(0, 1), (0, 2), (1, 2)]),
     ("star", 3, &[(0, 1), (0, 2)]),

@@ -166,7 +166,8 @@ mod tests {
 
     fn measured() -> Measurements {
         let mut measurements = Measurements::default();
-        let run = Run { node_type: "node_1".to_owned(), replicas: Default::default(), rates: Vec::new() };
+        let run =
+            Run { node_type: "node_1".to_owned(), replicas: std::collections::BTreeMap::default(), rates: Vec::new() };
         measurements.add_run(run, vec![metrics(0.123_44, 0.1), metrics(0.123_46, 0.3)]);
         measurements
     }

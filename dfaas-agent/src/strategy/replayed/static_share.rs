@@ -20,7 +20,10 @@ pub(super) fn shares(view: &LocalView<'_>, function: &FunctionName) -> Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::{replayed::tests::measured, test_names::function};
+    use crate::strategy::{
+        replayed::{NodeMetrics, tests::measured},
+        test_names::function,
+    };
 
     #[test]
     fn shares_follow_the_margins() {
@@ -31,7 +34,7 @@ mod tests {
 
     #[test]
     fn neighbours_that_do_not_run_the_function_are_left_out() {
-        let (own, a, without) = (measured(20.0, 10.0), measured(0.0, 30.0), Default::default());
+        let (own, a, without) = (measured(20.0, 10.0), measured(0.0, 30.0), NodeMetrics::default());
         let view = LocalView { own: &own, neighbours: vec![&without, &a] };
         assert_eq!(shares(&view, &function("f")), [(1, 100.0)].into());
     }

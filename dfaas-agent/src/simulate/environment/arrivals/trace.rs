@@ -5,7 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::RANGE;
-use crate::{cli::BadInput, simulate::field::Document};
+use crate::{
+    cli::BadInput,
+    simulate::field::{Document, Field},
+};
 
 /// By node and window, the sum over the functions, scaled so that the largest is the end of the range.
 pub(super) fn read(path: &Path) -> Result<Vec<Vec<f64>>> {
@@ -13,14 +16,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<f64>>> {
     let mut nodes: Vec<(&str, Vec<f64>)> = Vec::new();
     for (_, function) in document.root().entries()? {
         for (node, windows) in function.entries()? {
-            let rates: Vec<f64> = windows.items()?.iter().map(|window| window.rate()).collect::<Result<_>>()?;
+            let rates: Vec<f64> = windows.items()?.iter().map(Field::rate).collect::<Result<_>>()?;
             if rates.is_empty() {
                 return Err(windows.error("one rate or more"));
             }
             match nodes.iter_mut().find(|(name, _)| *name == node) {
                 None => nodes.push((node, rates)),
                 Some((_, sum)) if sum.len() == rates.len() => {
-                    sum.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate)
+                    sum.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate);
                 }
                 Some(_) => return Err(windows.error("as many rates as of the other functions")),
             }

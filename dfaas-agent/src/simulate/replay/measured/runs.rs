@@ -54,9 +54,9 @@ pub fn function_name(field: &Field<'_>) -> Result<FunctionName> {
 pub(super) fn read(path: &Path, measurements: &mut Measurements) -> Result<()> {
     let mut files = Vec::new();
     if path.is_dir() {
-        find(path, 0, &mut files)?
+        find(path, 0, &mut files)?;
     } else {
-        files.push(path.to_owned())
+        files.push(path.to_owned());
     }
     for file in files {
         let document = Document::read(&file)?;
