@@ -43,11 +43,12 @@ fn graph(instance: &Instance) -> Chart {
     });
     let edge = |(from, to)| GraphEdge { from, to, weight: 0.3, label: String::new() };
     let mut graph = Graph::circle(instance.nodes.iter().map(|node| node.name.clone()), neighbours.map(edge).collect());
-    graph.groups = instance.nodes.iter().map(|node| node.node_type.clone()).collect();
+    graph.groups = instance.nodes.iter().map(|node| format!("type {}", node.node_type)).collect();
     graph.groups.sort();
     graph.groups.dedup();
     for (drawn, node) in graph.nodes.iter_mut().zip(&instance.nodes) {
-        drawn.group = graph.groups.iter().position(|group| *group == node.node_type).unwrap_or(0);
+        drawn.group =
+            graph.groups.iter().position(|group| group.strip_prefix("type ") == Some(&node.node_type)).unwrap_or(0);
     }
     Chart::new("Federation", "", "", Content::Graph(graph)).subtitle(format!("{} nodes", instance.nodes.len()))
 }
