@@ -2,11 +2,15 @@
 
 mod config;
 mod detach;
+mod forecast;
 #[cfg(feature = "load")]
 mod load;
 mod run;
 mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod status;
+mod whole_file;
 
 use std::{fmt, process::ExitCode};
 
@@ -24,10 +28,13 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
-        Entry { command: config::command(), run: config::run },
-        Entry { command: detach::command(), run: detach::run },
+        #[cfg(feature = "simulate")]
+        Entry { command: simulate::command(), run: simulate::run },
+        Entry { command: forecast::command(), run: forecast::run },
         #[cfg(feature = "load")]
         Entry { command: load::command(), run: load::run },
+        Entry { command: config::command(), run: config::run },
+        Entry { command: detach::command(), run: detach::run },
     ]
 }
 

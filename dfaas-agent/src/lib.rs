@@ -13,9 +13,9 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * `simulate`: what a strategy would do to a federation (feature `simulate`)
 //! * `load`: the load player (feature `load`)
 //! * `plot`: charts as files (features `load`, `simulate`)
-//! * [`simulate`]: what a strategy would do to a federation
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -41,6 +41,7 @@ pub mod plot;
 pub mod proxy;
 pub mod rates;
 pub mod rl_model;
+mod server;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod status;

@@ -13,9 +13,10 @@ use crate::{
     config::{ForecasterKind, PlanningConfig},
     forecast::{
         Forecaster, GroupRates, Load,
+        folder::ModelFolder,
         groups::Groups,
         measured::Measured,
-        models::{Family, ModelFolder, UsageModels},
+        models::{Family, UsageModels},
         node_state::{NodeState, Paths},
         remote::{Budget, Remote, Settings},
     },
@@ -51,7 +52,8 @@ impl Forecasters {
         let source = match planning.forecaster {
             ForecasterKind::Measured => Source::Measured,
             ForecasterKind::Model => {
-                let models = UsageModels::load(&ModelFolder::new(&planning.models_dir), Family::default());
+                let folder = ModelFolder::open(&planning.models_dir);
+                let models = folder.and_then(|folder| UsageModels::load(&folder, Family::default()));
                 Source::Models(Arc::new(models.map_err(|e| anyhow!(e)).context("AGENT_MODELS_DIR")?))
             }
             ForecasterKind::Remote => Source::Remote(Remote::new(Settings {

@@ -29,7 +29,7 @@ pub struct Plan {
     pub forecasts: usize,
 }
 
-/// Moves calls until the burden is bearable or no peer takes more. `rates` must be above 0 and finite. The number of
+/// Moves calls until the burden is bearable or no peer takes more. `rates` must be at least 0 and finite. The number of
 /// forecasts is bounded: every step moves a share of a rate, and what is refused is not tried again.
 pub fn exchange(
     rates: &[(FunctionName, f64)],
