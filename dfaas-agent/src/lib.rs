@@ -13,7 +13,8 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
-//! * [`simulate`]: what a strategy would do to a federation
+//! * `simulate`: what a strategy would do to a federation (feature `simulate`)
+//! * `plot`: charts as files (features `load`, `simulate`)
 //! * [`cli`], [`logging`]: the program
 
 #![forbid(unsafe_code)]
@@ -32,6 +33,8 @@ pub mod name;
 pub mod p2p;
 pub mod peers;
 pub mod platform;
+#[cfg(any(feature = "load", feature = "simulate"))]
+pub mod plot;
 pub mod proxy;
 pub mod rates;
 pub mod rl_model;

@@ -1,5 +1,7 @@
 //! `dfaas-agent simulate predict` as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "what is not as expected ends the run")]
+
 #[path = "common/models.rs"]
 mod models;
 
@@ -173,7 +175,10 @@ fn an_existing_folder_is_kept_without_force() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--force"));
     assert!(out.join("mine").exists());
-    assert!(simulate(folder.path(), &[&arguments[..], &["--force"]].concat()).status.success());
+    assert!(simulate(folder.path(), &[&arguments[..], &["--force", "--plots"]].concat()).status.success());
+    for plot in ["overloaded_nodes.svg", "overloaded_nodes.png"] {
+        assert!(fs::metadata(out.join("load_60/plots").join(plot)).unwrap().len() > 1000);
+    }
     assert!(!out.join("mine").exists() && out.join("load_60/instance.json").exists());
 }
 
