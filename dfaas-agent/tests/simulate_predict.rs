@@ -188,7 +188,7 @@ fn bad_input_is_named_and_leaves_no_output() {
     models::write(folder.path());
     let (instance, out) = (folder.path().join("bad.json"), folder.path().join("out"));
     let minute = r#"{"LOW_USAGE":{"functions":[{"function_name":"env","function_rate":3}],"total_rate":3}}"#;
-    let load = vec![minute; 7].join(",");
+    let load = [minute; 7].join(",");
     let good = format!(
         r#"{{"seed":1,"nodes_number":2,"edge_prob":0.5,"overloaded_perc":30.0,
             "node_0":{{"node_type":"LIGHT","neighbours":["node_1"],"load":[{load}]}},
