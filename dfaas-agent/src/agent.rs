@@ -35,7 +35,7 @@ use crate::{
     decision::{Decision, PeerEndpoint},
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
-    peers::{Peers, Standing},
+    peers::{MEMORY, Peers, Standing},
     platform::Platform,
     proxy::{FunctionSample, PeerSample},
     rates::{Rates, Sample},
@@ -63,6 +63,8 @@ pub struct Agent {
     proxy: ProxyTask,
     peers: Peers,
     rates: Rates,
+    /// Former members, whose numbers in the kernel's tables are not free yet.
+    revoked: BTreeMap<NodeId, Instant>,
     rhythm: Rhythm,
     planner: Planner,
     decision: Arc<Decision>,
@@ -133,11 +135,38 @@ impl Agent {
         self.peers.set_terms(config.terms());
         self.rates.set_window(config.strategy.rate_window);
         self.config = config;
+        self.reload_members();
+    }
+
+    /// Nodes that may take part no more are out of all tables with the next decision, which follows at once.
+    fn reload_members(&mut self) {
+        let change = match self.overlay.reload_members() {
+            Ok(change) => change,
+            Err(e) => return tracing::error!("the list of members stays as it is: {e:#}"),
+        };
+        for node in &change.added {
+            tracing::info!(%node, "new member");
+            self.revoked.remove(node);
+        }
+        for node in change.removed {
+            tracing::info!(%node, "no member any more");
+            self.peers.remove(&node);
+            if let Some(active) = self.kernel.active.as_mut()
+                && let Err(e) = active.revoke(&node)
+            {
+                tracing::error!(%node, "cannot revoke the peer in the kernel: {e:#}");
+            }
+            self.revoked.insert(node, Instant::now());
+        }
     }
 
     /// Takes note of what happened on the overlay.
     async fn hear(&mut self, event: OverlayEvent) {
         let now = Instant::now();
+        // It may have been said before the peer was struck off the list.
+        if event.speaker().is_some_and(|peer| !self.overlay.is_member(peer)) {
+            return;
+        }
         match event {
             OverlayEvent::Connected { peer, remote } => {
                 tracing::info!(%peer, %remote, "peer connected");
@@ -319,7 +348,9 @@ impl Agent {
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
             active.housekeeping(&self.peers, now)?;
-            for node in self.peers.forget(now) {
+            let forgotten = |since: &Instant| now.duration_since(*since) > MEMORY;
+            let revoked = self.revoked.extract_if(.., |_, since| forgotten(since)).map(|(node, _)| node);
+            for node in revoked.collect::<Vec<_>>().into_iter().chain(self.peers.forget(now)) {
                 active.sync.remove_peer(&node)?;
             }
         }

@@ -4,6 +4,7 @@
 //! into a checked [`Config`]. All wrong values are reported at once.
 
 pub mod keys;
+mod overlay;
 mod planning;
 pub mod sources;
 mod values;
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::Multiaddr;
+pub use overlay::OverlayConfig;
 pub use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
@@ -57,16 +58,6 @@ pub struct NodeConfig {
     pub service: SocketAddrV4,
     /// Where peers' proxies send calls.
     pub peer_port: u16,
-}
-
-#[derive(Clone, Debug)]
-pub struct OverlayConfig {
-    pub listen: Vec<Multiaddr>,
-    pub private_key_file: PathBuf,
-    pub bootstrap: Vec<Multiaddr>,
-    pub topic: String,
-    pub heartbeat: Duration,
-    pub peer_timeout: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -162,9 +153,6 @@ impl Config {
         let tunnel: Ipv4Addr = read.parse_or("AGENT_TUNNEL_ADDRESS", || fallback.clone());
         let state_dir: PathBuf = read.parse("AGENT_STATE_DIR");
         let run_dir: PathBuf = read.parse("AGENT_RUN_DIR");
-        let or_in = |read: &mut Reader<'_>, key, directory: &PathBuf, name: &str| {
-            read.optional::<PathBuf>(key).unwrap_or_else(|| directory.join(name))
-        };
         let config = Self {
             debug: read.bool("AGENT_DEBUG"),
             log_datetime: read.bool("AGENT_LOG_DATETIME"),
@@ -174,14 +162,7 @@ impl Config {
                 service: SocketAddrV4::new(service_ip, read.port("AGENT_SERVICE_PORT")),
                 peer_port: read.port("AGENT_PEER_PORT"),
             },
-            overlay: OverlayConfig {
-                listen: read.list("AGENT_LISTEN"),
-                private_key_file: or_in(&mut read, "AGENT_PRIVATE_KEY_FILE", &state_dir, "privatekey.pem"),
-                bootstrap: read.bootstrap(),
-                topic: read.parse("AGENT_PUBSUB_TOPIC"),
-                heartbeat: read.duration("AGENT_HEARTBEAT", Duration::from_millis(50)),
-                peer_timeout: read.duration("AGENT_PEER_TIMEOUT", Duration::from_millis(200)),
-            },
+            overlay: OverlayConfig::read(&mut read, state_dir.join("privatekey.pem")),
             kernel: KernelConfig {
                 mode: read.auto("AGENT_MODE"),
                 xdp: read.choice(

@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     agent::Iterations,
     metrics,
+    p2p::OverlayHandle,
     status::{Component, Status},
 };
 
@@ -22,6 +23,7 @@ use crate::{
 struct Shared {
     status: watch::Receiver<Arc<Status>>,
     iterations: Arc<Iterations>,
+    overlay: OverlayHandle,
 }
 
 /// Serves until the task is aborted.
@@ -29,6 +31,7 @@ pub async fn serve(
     address: SocketAddr,
     status: watch::Receiver<Arc<Status>>,
     iterations: Arc<Iterations>,
+    overlay: OverlayHandle,
 ) -> Result<JoinHandle<()>> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let router = Router::new()
@@ -36,7 +39,7 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/status", get(status_json))
-        .with_state(Shared { status, iterations });
+        .with_state(Shared { status, iterations, overlay });
     Ok(tokio::spawn(async move {
         if let Err(e) = axum::serve(listener, router).await {
             tracing::error!("the HTTP server has ended: {e}");
@@ -70,7 +73,7 @@ async fn status_json(State(shared): State<Shared>) -> Json<Status> {
 
 async fn metrics_text(State(shared): State<Shared>) -> Response {
     let status = shared.status.borrow().clone();
-    match metrics::render(&status, &shared.iterations) {
+    match metrics::render(&status, &shared.iterations, &shared.overlay.messages()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e:#}\n")).into_response(),
     }

@@ -7,7 +7,8 @@ use crate::config::Config;
 
 /// `RUST_LOG` wins over the settings.
 pub fn start(config: &Config) -> Result<()> {
-    let default = if config.debug { "info,dfaas_agent=debug" } else { "info,libp2p=warn,netlink_proto=warn" };
+    let default =
+        if config.debug { "info,dfaas_agent=debug" } else { "info,libp2p=warn,libp2p_kad=error,netlink_proto=warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder =
         fmt().with_env_filter(filter).with_ansi(config.log_colors).with_target(false).with_writer(std::io::stderr);

@@ -5,17 +5,19 @@ use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Colle
 
 use crate::{
     agent::Iterations,
+    p2p::MessageCount,
     status::{MarginStatus, Outcomes, Status},
 };
 
 /// All metrics in Prometheus' text format.
-pub fn render(status: &Status, iterations: &Iterations) -> Result<String> {
+pub fn render(status: &Status, iterations: &Iterations, messages: &[MessageCount]) -> Result<String> {
     let registry = Registry::new();
     registry.register(Box::new(iterations.count.clone()))?;
     registry.register(Box::new(iterations.duration_seconds.clone()))?;
     node(&registry, status)?;
     functions(&registry, status)?;
     peers(&registry, status)?;
+    overlay(&registry, messages)?;
     status.margin.iter().try_for_each(|status| margin(&registry, status))?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
@@ -131,6 +133,18 @@ fn margin(registry: &Registry, margin: &MarginStatus) -> Result<()> {
     whole(registry, "dfaas_plan_standing", "1 for what the plan in force is", &["standing"])?
         .with_label_values(&[margin.standing.as_str()])
         .set(1);
+    Ok(())
+}
+
+/// Peers beyond a bound are counted together, under an empty label.
+fn overlay(registry: &Registry, messages: &[MessageCount]) -> Result<()> {
+    let name = "dfaas_messages";
+    let received =
+        whole(registry, name, "Messages received, by author, type and outcome", &["peer", "type", "outcome"])?;
+    for MessageCount { peer, kind, outcome, count } in messages {
+        let peer = peer.as_ref().map_or("", |peer| peer.as_str());
+        received.with_label_values(&[peer, kind, outcome]).set(*count as i64);
+    }
     Ok(())
 }
 

@@ -4,29 +4,40 @@
 //! * [`message`]: the broadcasts of the original agents
 //! * [`direct`]: what our own nodes tell each other beside them
 //! * [`event`]: what the agent hears of all this
+//! * [`members`], `authors`, `tally`: who may speak, how often, and who did
 //! * `swarm`, `gossip`: libp2p set up as the original's
+//! * `dht`, `mdns`, `names`: where nodes are found
 //! * `dial`, `address`: whom to connect to
 //! * `overlay`, `handle`: the task that owns the node, and the agent's side of it
 
 pub mod direct;
 pub mod event;
 pub mod identity;
+pub mod members;
 pub mod message;
 
 mod address;
+mod authors;
 mod bucket;
 mod counters;
+mod dht;
 mod dial;
 mod gossip;
 mod handle;
+mod mdns;
+mod names;
 mod overlay;
 mod swarm;
+mod tally;
 
 pub use counters::{Count, Counters};
+pub use dht::DEFAULT_RENDEZVOUS;
 pub use event::OverlayEvent;
 pub use gossip::DEFAULT_TOPIC;
 pub use handle::{ConnectedPeer, OverlayError, OverlayHandle};
+pub use members::{Members, MembersChange};
 pub use overlay::{OverlaySettings, start};
+pub use tally::MessageCount;
 
 /// Text of a remote side for logs and errors: escaped and cut.
 fn shown(text: &str) -> String {

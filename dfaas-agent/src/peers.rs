@@ -26,7 +26,7 @@ use crate::{
 use heard::Heard;
 
 /// A peer that is gone stays known so long: connections handed to it may live on.
-const MEMORY: Duration = Duration::from_mins(10);
+pub const MEMORY: Duration = Duration::from_mins(10);
 /// Authors of broadcasts need not be connected to us, and names cost nothing.
 const MAX_NODES: usize = 4096;
 
@@ -307,9 +307,9 @@ impl Peers {
         self.nodes.iter().filter_map(|(id, peer)| Some((id.clone(), view(peer)?))).collect()
     }
 
-    /// Takes a node out at once that is no member any more; false if it was not known.
-    pub fn expel(&mut self, node: &NodeId) -> bool {
-        self.nodes.remove(node).is_some()
+    /// It is no longer a member.
+    pub fn remove(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
     }
 
     /// Forgets those that have been gone for long; returns them.

@@ -11,16 +11,17 @@ mod files;
 mod managed;
 mod render;
 mod runtime_api;
+mod sample;
 mod settings;
 mod stage;
 mod stat;
 mod tables;
 
 pub use self::{
-    counters::{FunctionSample, PeerSample, Sample},
     error::ProxyError,
     render::{Rendered, Values, render},
     runtime_api::CliError,
+    sample::{FunctionSample, PeerSample, Sample},
     settings::{External, Instance, ProxySettings},
 };
 

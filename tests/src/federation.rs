@@ -155,7 +155,7 @@ impl Federation {
                 bail!("agent of {} has ended, {status}; {}", node.name, node.last_lines());
             }
             self.options.stop.check()?;
-            match Node::healthy(&entrance) {
+            match Node::ready(&entrance) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
                     let error = error.context(format!("agent of {} is not ready after {READY:?}", node.name));

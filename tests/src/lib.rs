@@ -8,6 +8,7 @@
 //! * [`client`]: calls and loads from a namespace
 //! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
+//! * [`service`]: HTTP services in a namespace
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
@@ -25,5 +26,6 @@ pub mod network;
 pub mod packet;
 pub mod pair;
 pub mod scenario;
+pub mod service;
 pub mod stop;
 pub mod view;

@@ -290,6 +290,12 @@ impl Active {
         Ok(())
     }
 
+    /// Ends all traffic with a node that may take part no more.
+    pub(super) fn revoke(&mut self, node: &NodeId) -> Result<()> {
+        self.written.remove(node);
+        self.sync.revoke_peer(node)
+    }
+
     /// What must be done from time to time.
     pub(super) fn housekeeping(&mut self, peers: &Peers, now: Instant) -> Result<()> {
         rotate_cookie_key(self.sync.tables_mut())?;

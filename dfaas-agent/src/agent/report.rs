@@ -138,7 +138,12 @@ impl Agent {
                 format!("{connected} peers connected, listening on {}", addresses.join(" "))
             }
         };
-        Component { kind: "overlay".into(), healthy: !listening.is_empty(), detail }
+        let members = self.overlay.members();
+        let detail = match &members.error {
+            Some(error) => format!("{detail}; the former list of members is in force: {error}"),
+            None => detail,
+        };
+        Component { kind: "overlay".into(), healthy: !listening.is_empty() && members.error.is_none(), detail }
     }
 
     fn margin_status(&self, now: Instant) -> Option<MarginStatus> {

@@ -1,6 +1,8 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,10 +15,12 @@ use super::{
     speak::Spoken,
 };
 use crate::{
+    cli::BadInput,
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
     http,
     kernel::mode::Mode,
+    name::NodeId,
     p2p::{self, OverlaySettings, identity::Identity},
     peers::Peers,
     platform::{
@@ -41,10 +45,21 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     tracing::info!(%node, host = %config.node.host, strategy = %config.strategy.strategy, "node");
     let platform = start_platform(&config).await?;
     let functions = platform_task::start(platform.clone(), config.platform.rate_limits.clone()).await;
+    let members = match &config.overlay.members_file {
+        Some(file) => Some((file.clone(), members_of(file)?)),
+        None => None,
+    };
     let settings = OverlaySettings {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
         topic: config.overlay.topic.clone(),
+        rendezvous: config.overlay.rendezvous.clone(),
+        dht: config.overlay.dht,
+        mdns: config.overlay.mdns,
+        search_pause: config.overlay.search_pause,
+        members,
+        max_connections: config.overlay.max_connections,
+        message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
     };
     let (overlay, events) = p2p::start(settings)?;
@@ -64,6 +79,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         proxy: ProxyTask::none(),
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
+        revoked: BTreeMap::new(),
         rhythm: Rhythm::default(),
         planner,
         decision: Arc::new(Decision::default()),
@@ -90,8 +106,18 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     agent.kernel.attach(&agent.config)?;
     agent.tell_mode();
     agent.status.send_replace(Arc::new(agent.report(now)));
-    let server = http::serve(agent.config.http_address, agent.status.subscribe(), agent.iterations.clone()).await?;
+    let server = http::serve(
+        agent.config.http_address,
+        agent.status.subscribe(),
+        agent.iterations.clone(),
+        agent.overlay.clone(),
+    )
+    .await?;
     Ok((agent, server))
+}
+
+fn members_of(file: &Path) -> Result<BTreeSet<NodeId>> {
+    Ok(p2p::members::read(file).map_err(|error| BadInput(format!("AGENT_PEERS_FILE: {error:#}")))?)
 }
 
 async fn start_platform(config: &Config) -> Result<Arc<dyn Platform>> {
@@ -137,7 +163,7 @@ fn function_user(name: &str) -> Result<Option<RunAs>> {
     Ok(Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
 }
 
-fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Result<ProxySettings> {
+fn proxy_settings(config: &Config, node: &NodeId, mode: Mode) -> Result<ProxySettings> {
     let any = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
     let (gateway_host, gateway_port) = match config.platform.kind {
         PlatformKind::OpenFaas => (config.platform.gateway_host.clone(), config.platform.gateway_port),

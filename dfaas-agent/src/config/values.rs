@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr, time::Duration};
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
-
 use super::{InvalidConfig, keys::KEYS, sources::Resolved};
 use crate::name::FunctionName;
 
@@ -45,7 +43,11 @@ impl<'a> Reader<'a> {
         if self.errors.is_empty() { Ok(()) } else { Err(InvalidConfig(self.errors)) }
     }
 
-    fn wrong(&mut self, name: &str, why: impl std::fmt::Display) {
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.resolved.text(name)
+    }
+
+    pub(super) fn wrong(&mut self, name: &str, why: impl std::fmt::Display) {
         let text = self.resolved.text(name);
         self.errors.push(format!("{name}={text:?} ({}): {why}", self.resolved.origin(name)));
     }
@@ -170,37 +172,6 @@ impl<'a> Reader<'a> {
             }
         }
         values
-    }
-
-    /// Bootstrap nodes by the original's rules (reference section 2.4), without the public list.
-    pub(super) fn bootstrap(&mut self) -> Vec<Multiaddr> {
-        if !self.bool("AGENT_BOOTSTRAP_NODES") {
-            return Vec::new();
-        }
-        let mut name = "AGENT_BOOTSTRAP_NODES_LIST";
-        let mut addresses: Vec<Multiaddr> = self.list(name);
-        if addresses.is_empty() && self.resolved.text(name).is_empty() {
-            name = "AGENT_BOOTSTRAP_NODES_FILE";
-            match std::fs::read_to_string(self.resolved.text(name)) {
-                Ok(text) => {
-                    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-                        match line.parse() {
-                            Ok(address) => addresses.push(address),
-                            Err(e) => self.wrong(name, format!("{line:?}: {e}")),
-                        }
-                    }
-                }
-                Err(e) => {
-                    self.wrong(name, format!("bootstrap nodes are wanted, but there is no list, and the file: {e}"));
-                }
-            }
-        }
-        for address in &addresses {
-            if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
-                self.wrong(name, format!("{address}: expected it to end in /p2p/<node id>"));
-            }
-        }
-        addresses
     }
 
     pub(super) fn aliases(&mut self) -> (Ipv4Addr, u8) {

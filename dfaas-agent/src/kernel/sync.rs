@@ -11,7 +11,7 @@ use dfaas_common::{
     address::raw_v4,
     http::Name,
     packet::{Be16, Be32},
-    peer::{MAX_PEERS, Peer, Seal},
+    peer::{DEAD, MAX_PEERS, Peer, Seal},
     route::{MAX_FUNCTIONS, Route},
 };
 
@@ -164,6 +164,17 @@ impl Sync {
             self.tables.remove_peer_address(address)?;
         }
         fresh.into_iter().try_for_each(|address| self.tables.set_peer_address(address, number))
+    }
+
+    /// Ends all traffic with a peer at once. It keeps its number, which connections that were handed to it name.
+    pub fn revoke_peer(&mut self, node: &NodeId) -> Result<()> {
+        let Some(entry) = self.peers.get_mut(node).filter(|entry| entry.peer.tunnel != Be32::default()) else {
+            return Ok(());
+        };
+        entry.peer =
+            Peer { send: Seal::default(), receive: Default::default(), expires_ns: 0, state: DEAD, ..entry.peer };
+        let (number, peer) = (entry.number, entry.peer);
+        self.tables.set_peer(number, &peer)
     }
 
     /// Takes a peer out of the maps and frees its number.

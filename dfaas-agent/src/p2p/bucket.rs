@@ -15,6 +15,12 @@ impl Bucket {
         Self { per_second, burst, level: burst, filled: now }
     }
 
+    /// True if it would take the whole burst now.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.level + seconds * self.per_second >= self.burst
+    }
+
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
         self.level = (self.level + seconds * self.per_second).min(self.burst);

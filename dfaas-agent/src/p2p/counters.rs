@@ -32,6 +32,8 @@ counts! {
     BroadcastReceived = "broadcast_received", "ok";
     BroadcastUnknown = "broadcast_received", "unknown_type";
     BroadcastFlood = "broadcast_received", "flood";
+    BroadcastAuthorFlood = "broadcast_received", "author_flood";
+    BroadcastStranger = "broadcast_received", "stranger";
     BadTooLong = "bad_message", "too_long";
     BadMalformed = "bad_message", "malformed";
     BadHost = "bad_message", "host";
@@ -47,10 +49,18 @@ counts! {
     StateStale = "state_received", "stale";
     StateRefused = "state_received", "refused";
     StateFlood = "state_received", "flood";
+    StateStranger = "state_received", "stranger";
     BroadcastDropped = "event_dropped", "broadcast";
     StateDropped = "event_dropped", "state";
     OtherDropped = "event_dropped", "other";
     DialFailed = "dial", "failed";
+    SearchDone = "dht_search", "done";
+    SearchFailed = "dht_search", "failed";
+    ProviderFound = "dht_search", "found";
+    Advertised = "dht_advertise", "done";
+    AdvertiseFailed = "dht_advertise", "failed";
+    NodeSeen = "mdns", "seen";
+    RecordRefused = "dht_record", "refused";
     ConnectionRefused = "connection", "refused";
     PingFailed = "connection", "ping_failed";
 }

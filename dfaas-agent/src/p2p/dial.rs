@@ -17,8 +17,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Dials at the same time.
 const MAX_DIALLING: usize = 16;
 const MAX_TARGETS: usize = 1024;
-/// Targets one peer may make us keep.
-const MAX_PER_SOURCE: usize = 64;
 /// A peer that was connected once is worth some minutes of tries.
 const TRIES_IF_KNOWN: u32 = 12;
 const TRIES_IF_HEARSAY: u32 = 3;
@@ -28,6 +26,8 @@ const REST: Duration = Duration::from_mins(10);
 pub(super) struct DialPlan {
     own: PeerId,
     targets: BTreeMap<PeerId, Target>,
+    /// `None`: everybody may be dialled.
+    members: Option<BTreeSet<PeerId>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,27 @@ enum Origin {
     Bootstrap,
     /// Told us its addresses itself.
     Known,
-    Hearsay(PeerId),
+    Hearsay(Source),
+}
+
+/// Who says that a peer is somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Peer(PeerId),
+    /// Provider records, whoever kept them.
+    Records,
+    /// Answers from the local network.
+    Multicast,
+}
+
+impl Source {
+    /// Targets it may make us keep.
+    const fn most(self) -> usize {
+        match self {
+            Self::Peer(_) => 64,
+            Self::Records | Self::Multicast => 256,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -57,11 +77,17 @@ enum Phase {
 
 impl DialPlan {
     pub(super) fn new(own: PeerId, bootstrap: impl IntoIterator<Item = (PeerId, Multiaddr)>, now: Instant) -> Self {
-        let mut plan = Self { own, targets: BTreeMap::new() };
+        let mut plan = Self { own, targets: BTreeMap::new(), members: None };
         for (peer, address) in bootstrap.into_iter().filter(|(peer, _)| *peer != own) {
             plan.targets.entry(peer).or_insert_with(|| Target::new(Origin::Bootstrap, now)).addresses.push(address);
         }
         plan
+    }
+
+    /// Only these are dialled. Others are forgotten, but for bootstrap peers, who may become members again.
+    pub(super) fn set_members(&mut self, members: BTreeSet<PeerId>) {
+        self.targets.retain(|peer, target| target.origin == Origin::Bootstrap || members.contains(peer));
+        self.members = Some(members);
     }
 
     /// Addresses of a peer we are connected to, from itself: they replace what others said.
@@ -86,7 +112,7 @@ impl DialPlan {
         &mut self,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
-        source: PeerId,
+        source: Source,
         now: Instant,
     ) -> bool {
         if peer == self.own || addresses.is_empty() || !self.has_room(peer, now) {
@@ -100,13 +126,21 @@ impl DialPlan {
             return true;
         }
         let from_source = self.targets.values().filter(|target| target.origin == Origin::Hearsay(source)).count();
-        if from_source >= MAX_PER_SOURCE {
+        if from_source >= source.most() {
             return false;
         }
         let mut target = Target::new(Origin::Hearsay(source), now);
         target.add(addresses);
         self.targets.insert(peer, target);
         true
+    }
+
+    pub(super) fn bootstrap(&self) -> impl Iterator<Item = &PeerId> {
+        self.targets.iter().filter(|(_, target)| target.origin == Origin::Bootstrap).map(|(peer, _)| peer)
+    }
+
+    pub(super) fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.targets.get(peer).is_some_and(|target| target.origin == Origin::Bootstrap)
     }
 
     pub(super) fn connected(&mut self, peer: PeerId) {
@@ -144,7 +178,10 @@ impl DialPlan {
     pub(super) fn due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         self.targets.retain(|_, target| !matches!(target.phase, Phase::Resting(until) if until <= now));
         let dialling = self.targets.values().filter(|target| target.phase == Phase::Dialling).count();
-        let waiting = self.targets.iter_mut().filter(|(_, t)| matches!(t.phase, Phase::Waiting(at) if at <= now));
+        let members = &self.members;
+        let may_be = |peer: &PeerId| members.as_ref().is_none_or(|members| members.contains(peer));
+        let is_due = |target: &Target| matches!(target.phase, Phase::Waiting(at) if at <= now);
+        let waiting = self.targets.iter_mut().filter(|(peer, target)| is_due(target) && may_be(peer));
         waiting
             .take(MAX_DIALLING.saturating_sub(dialling))
             .map(|(peer, target)| {
@@ -154,8 +191,11 @@ impl DialPlan {
             .collect()
     }
 
-    /// Room for a peer; where none is left, one that is given up makes way.
+    /// Room for a peer that may be dialled; where none is left, one that is given up makes way.
     fn has_room(&mut self, peer: PeerId, now: Instant) -> bool {
+        if self.members.as_ref().is_some_and(|members| !members.contains(&peer)) {
+            return false;
+        }
         if self.targets.len() < MAX_TARGETS || self.targets.contains_key(&peer) {
             return true;
         }

@@ -59,6 +59,17 @@ pub enum OverlayEvent {
     },
 }
 
+impl OverlayEvent {
+    /// The peer that is there or says something.
+    pub fn speaker(&self) -> Option<&NodeId> {
+        match self {
+            Self::Connected { peer, .. } | Self::Identified { peer, .. } => Some(peer),
+            Self::Broadcast { from, .. } | Self::State { from, .. } => Some(from),
+            _ => None,
+        }
+    }
+}
+
 /// Events the channel holds.
 const CAPACITY: usize = 512;
 

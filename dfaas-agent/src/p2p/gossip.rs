@@ -1,5 +1,7 @@
 //! Gossip as the original sets it up: one topic, signed messages, message ids of raw bytes.
 
+mod score;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,6 +26,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic) -> anyhow::Result<Behaviour> {
     let mut gossip = Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), config()?)
         .map_err(|why| anyhow::anyhow!("cannot set up gossip: {why}"))?;
+    gossip
+        .with_peer_score(score::parameters(topic), score::thresholds())
+        .map_err(|why| anyhow::anyhow!("cannot set up scores: {why}"))?;
     gossip.subscribe(topic).with_context(|| format!("cannot subscribe to topic {topic}"))?;
     Ok(gossip)
 }

@@ -12,7 +12,9 @@ use tokio::{
 use super::{
     counters::Counters,
     direct::{NodeState, Outgoing, StateError},
+    members::{Members, MembersChange, Membership},
     message::{EncodeError, Message},
+    tally::{MessageCount, Tally},
 };
 use crate::name::NodeId;
 
@@ -78,6 +80,8 @@ pub struct OverlayHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<View>,
     pub(super) counters: Arc<Counters>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) membership: Arc<Membership>,
     pub(super) task: AbortHandle,
 }
 
@@ -99,6 +103,27 @@ impl OverlayHandle {
         Arc::clone(&self.counters)
     }
 
+    /// What became of the messages of each peer: at most 257 peers, and fixed words.
+    pub fn messages(&self) -> Vec<MessageCount> {
+        self.tally.snapshot()
+    }
+
+    /// True if the node may take part.
+    pub fn is_member(&self, node: &NodeId) -> bool {
+        self.membership.has(node)
+    }
+
+    pub fn members(&self) -> Members {
+        self.membership.current()
+    }
+
+    /// Reads the list of members again, if there is one. Peers that are no longer in it are disconnected and heard no
+    /// more, though events from before may still be in the channel. A wrong file changes nothing but
+    /// [`Members::error`].
+    pub fn reload_members(&self) -> anyhow::Result<MembersChange> {
+        self.membership.reload()
+    }
+
     /// Sends a message to all nodes. That there are none is no error: it is counted.
     pub fn publish(&self, message: &Message) -> Result<(), OverlayError> {
         self.command(Command::Publish(message.encode().map_err(OverlayError::Message)?))
@@ -107,7 +132,7 @@ impl OverlayHandle {
     /// Sends a state to one peer: again until it arrives, a newer one takes its place, or the peer is gone.
     pub fn send_state(&self, peer: &NodeId, state: &NodeState) -> Result<(), OverlayError> {
         let outgoing = Outgoing { sequence: state.sequence, bytes: state.encode().map_err(OverlayError::State)? };
-        let connected = self.view.borrow().connected.contains_key(peer);
+        let connected = self.is_member(peer) && self.view.borrow().connected.contains_key(peer);
         match peer.as_str().parse() {
             Ok(peer) if connected => self.command(Command::SendState(peer, outgoing)),
             _ => Err(OverlayError::NotConnected(peer.clone())),

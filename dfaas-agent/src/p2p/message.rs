@@ -40,15 +40,23 @@ pub enum Message {
 }
 
 impl Message {
+    /// The `MsgType` on the wire, if this node knows it.
+    pub fn known_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Recalc(_) => Some(kind::RECALC),
+            Self::NodeMargin(_) => Some(kind::NODE_MARGIN),
+            Self::Margin(_) => Some(kind::MARGIN),
+            Self::Static(_) => Some(kind::STATIC),
+            Self::Text(_) => Some(kind::TEXT),
+            Self::Unknown(_) => None,
+        }
+    }
+
     /// The `MsgType` on the wire.
     pub fn kind(&self) -> &str {
         match self {
-            Self::Recalc(_) => kind::RECALC,
-            Self::NodeMargin(_) => kind::NODE_MARGIN,
-            Self::Margin(_) => kind::MARGIN,
-            Self::Static(_) => kind::STATIC,
-            Self::Text(_) => kind::TEXT,
             Self::Unknown(other) => other,
+            known => known.known_kind().unwrap_or_default(),
         }
     }
 }

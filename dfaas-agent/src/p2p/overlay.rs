@@ -2,7 +2,11 @@
 
 mod broadcasts;
 mod links;
+mod membership;
+mod neighbourhood;
 mod peers;
+mod providers;
+mod settings;
 mod states;
 
 use std::{
@@ -11,17 +15,9 @@ use std::{
 };
 
 use anyhow::Context;
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    gossipsub::IdentTopic,
-    identity::Keypair,
-    ping,
-    request_response::OutboundRequestId,
-    swarm::{
-        SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    Multiaddr, PeerId, Swarm, gossipsub::IdentTopic, ping, request_response::OutboundRequestId, swarm::SwarmEvent,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -29,15 +25,20 @@ use tokio::{
 };
 
 use self::peers::Peers;
+pub use self::settings::OverlaySettings;
 use super::{
-    address::{split_peer, tcp},
+    address::tcp,
+    authors::Authors,
     counters::{Count, Counters},
+    dht::{Dht, Schedule},
     dial::DialPlan,
     direct::Lanes,
     event::{Outbox, OverlayEvent},
-    gossip::DEFAULT_TOPIC,
     handle::{COMMANDS, Command, OverlayHandle, View},
-    swarm::{self, Behaviour, BehaviourEvent},
+    mdns::{self, Sighting},
+    members::{Members, Membership},
+    swarm::{self, Behaviour, BehaviourEvent, Rules},
+    tally::Tally,
 };
 
 /// How often what must be done again is looked at.
@@ -45,56 +46,27 @@ const TICK: Duration = Duration::from_millis(250);
 /// What states on their way are given at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How the overlay is set up.
-#[derive(Clone, Debug)]
-pub struct OverlaySettings {
-    pub keypair: Keypair,
-    pub listen: Vec<Multiaddr>,
-    /// Peers to find the others by; each ends in `/p2p/<id>`.
-    pub bootstrap: Vec<Multiaddr>,
-    pub topic: String,
-    /// Name and version this node gives itself.
-    pub agent: String,
-}
-
-impl OverlaySettings {
-    /// The original's topic; no listen address, no bootstrap peer.
-    pub fn new(keypair: Keypair) -> Self {
-        Self {
-            keypair,
-            listen: vec![],
-            bootstrap: vec![],
-            topic: DEFAULT_TOPIC.into(),
-            agent: concat!("dfaas-agent/", env!("CARGO_PKG_VERSION")).into(),
-        }
-    }
-}
-
 /// Starts the overlay task. Bootstrap peers are dialled from there: one that cannot be reached delays nothing.
 pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::Receiver<OverlayEvent>)> {
-    let bootstrap = settings
-        .bootstrap
-        .iter()
-        .map(|address| {
-            split_peer(address).with_context(|| format!("bootstrap address {address}, expected /p2p/<id> at its end"))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let bootstrap = settings.bootstrap_peers()?;
     let own = settings.keypair.public().to_peer_id();
-    let topic = IdentTopic::new(settings.topic);
+    let topic = IdentTopic::new(settings.topic.as_str());
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
-    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, welcome)?;
-    // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
-    for address in &settings.listen {
-        ensure_free(address)?;
-    }
-    for address in settings.listen {
-        swarm.listen_on(address.clone()).with_context(|| format!("cannot listen on {address}"))?;
-    }
+    let only_loopback = settings.only_loopback();
+    let rules = Rules { max_connections: settings.max_connections, members_only: settings.members.is_some() };
+    let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
+    let dht = Dht::new(own, rendezvous, only_loopback);
+    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, &rules, welcome)?;
+    listen(&mut swarm, &settings.listen)?;
+    let membership = Arc::new(Membership::new(settings.members));
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let (view, shown) = watch::channel(View::default());
+    let sightings =
+        if settings.mdns { mdns::start(&settings.rendezvous, own, only_loopback, shown.clone())? } else { None };
     let counters = Arc::new(Counters::default());
     let (outbox, events) = Outbox::new();
-    let overlay = Overlay {
+    let tally = Arc::new(Tally::default());
+    let mut overlay = Overlay {
         swarm,
         topic,
         commands: receiver,
@@ -102,12 +74,32 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
         view,
         counters: Arc::clone(&counters),
         dial: DialPlan::new(own, bootstrap, Instant::now()),
+        looking_up: FuturesUnordered::new(),
+        schedule: settings.dht.then(|| Schedule::new(settings.search_pause, Instant::now())),
+        sightings,
+        alone: false,
+        found: 0,
         peers: Peers::default(),
+        authors: Authors::new(settings.message_rate, Instant::now()),
+        tally: Arc::clone(&tally),
+        members: membership.subscribe(),
         lanes: Lanes::new(),
     };
+    overlay.obey_members();
     let task = tokio::spawn(overlay.run()).abort_handle();
     let node_id = own.to_base58().parse()?;
-    Ok((OverlayHandle { node_id, commands, view: shown, counters, task }, events))
+    Ok((OverlayHandle { node_id, commands, view: shown, counters, tally, membership, task }, events))
+}
+
+fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<()> {
+    // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
+    for address in addresses {
+        ensure_free(address)?;
+    }
+    for address in addresses {
+        swarm.listen_on(address.clone()).with_context(|| format!("cannot listen on {address}"))?;
+    }
+    Ok(())
 }
 
 /// The library listens with `SO_REUSEPORT`, so a second agent would silently share the first one's port.
@@ -126,7 +118,20 @@ struct Overlay {
     view: watch::Sender<View>,
     counters: Arc<Counters>,
     dial: DialPlan,
+    /// Peers to dial whose names are being looked up; as many as may be dialled at a time.
+    looking_up: FuturesUnordered<BoxFuture<'static, (PeerId, Vec<Multiaddr>)>>,
+    /// None: no part is taken in the table of records.
+    schedule: Option<Schedule>,
+    /// From mDNS, if it is on.
+    sightings: Option<mpsc::Receiver<Sighting>>,
+    /// The advertisement that runs reaches nobody.
+    alone: bool,
+    /// Providers that the running search has found.
+    found: usize,
     peers: Peers,
+    authors: Authors,
+    tally: Arc<Tally>,
+    members: watch::Receiver<Members>,
     lanes: Lanes<PeerId, OutboundRequestId>,
 }
 
@@ -150,9 +155,14 @@ impl Overlay {
                 Some(Command::Shutdown) | None => return false,
             },
             () = self.outbox.flush(), if self.outbox.has_late() => {}
+            Some(sighting) = next(&mut self.sightings) => self.on_sighting(sighting),
+            Ok(()) = self.members.changed() => self.obey_members(),
+            Some((peer, addresses)) = self.looking_up.next() => self.dial(peer, addresses),
             _ = tick.tick() => {
                 self.tell_identified();
+                self.part_with_strangers();
                 self.dial_due();
+                self.do_chores();
                 self.send_due();
             }
         }
@@ -163,6 +173,7 @@ impl Overlay {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Direct(event)) => self.on_direct(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Dht(event)) => self.on_dht(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, connection, result })) => {
                 if let Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })) = result {
@@ -195,20 +206,13 @@ impl Overlay {
         }
         told
     }
+}
 
-    fn dial_due(&mut self) {
-        for (peer, addresses) in self.dial.due(Instant::now()) {
-            // A port of its own for each dial: two nodes that dial each other from their listen ports at the
-            // same time would meet in one TCP connection, both as its client.
-            let options = DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(addresses)
-                .allocate_new_port()
-                .build();
-            if let Err(error) = self.swarm.dial(options) {
-                self.dial_failed(peer, &error);
-            }
-        }
+/// Never, without a channel.
+async fn next<T>(channel: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match channel {
+        Some(channel) => channel.recv().await,
+        None => std::future::pending().await,
     }
 }
 

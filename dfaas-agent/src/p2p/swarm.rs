@@ -1,25 +1,27 @@
-//! The libp2p node: transports, protocols, limits. TCP with Noise and yamux, as the original listens.
+//! The libp2p node: transports, protocols, limits. TCP with TLS or Noise, and yamux, as the original listens.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder,
+    allow_block_list::{self, AllowedPeers},
     connection_limits::{self, ConnectionLimits},
     gossipsub::{self, IdentTopic},
     identify,
     identity::Keypair,
     noise, ping, request_response,
-    swarm::NetworkBehaviour,
-    tcp, yamux,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    tcp, tls, yamux,
 };
 
 use super::{
+    dht::Dht,
     direct::{self, FrameCodec},
     gossip,
 };
 
-const MAX_CONNECTIONS: u32 = 512;
+pub(super) const MAX_CONNECTIONS: u32 = 512;
 const MAX_CONNECTING: u32 = 64;
 /// Both sides may dial at once, and old connections may not be known dead yet.
 const MAX_CONNECTIONS_PER_PEER: u32 = 4;
@@ -34,10 +36,20 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
+    /// On if there is a list of members.
+    pub(super) members: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
     pub(super) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) gossip: gossipsub::Behaviour,
+    pub(super) dht: Dht,
     pub(super) direct: request_response::Behaviour<FrameCodec>,
+}
+
+/// Who may connect.
+pub(super) struct Rules {
+    pub(super) max_connections: u32,
+    /// True if only members may; there are none yet.
+    pub(super) members_only: bool,
 }
 
 /// `always_welcome` peers get in when the limits are reached.
@@ -45,18 +57,21 @@ pub(super) fn build(
     keypair: &Keypair,
     topic: &IdentTopic,
     agent: &str,
+    dht: Dht,
+    rules: &Rules,
     always_welcome: impl Iterator<Item = PeerId>,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let mut limits = connection_limits::Behaviour::new(
         ConnectionLimits::default()
             .with_max_pending_incoming(Some(MAX_CONNECTING))
             .with_max_pending_outgoing(Some(MAX_CONNECTING))
-            .with_max_established(Some(MAX_CONNECTIONS))
+            .with_max_established(Some(rules.max_connections))
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER)),
     );
     always_welcome.for_each(|peer| limits.bypass_peer_id(&peer));
     let behaviour = Behaviour {
         limits,
+        members: rules.members_only.then(allow_block_list::Behaviour::default).into(),
         identify: identify::Behaviour::new(
             identify::Config::new("dfaas/1.0.0".into(), keypair.public())
                 .with_agent_version(agent.into())
@@ -65,6 +80,7 @@ pub(super) fn build(
         ),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
         gossip: gossip::behaviour(keypair, topic)?,
+        dht,
         direct: request_response::Behaviour::new(
             [(StreamProtocol::new(direct::PROTOCOL), request_response::ProtocolSupport::Full)],
             request_response::Config::default()
@@ -74,7 +90,7 @@ pub(super) fn build(
     };
     let swarm = SwarmBuilder::with_existing_identity(keypair.clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, muxer)
+        .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), muxer)
         .context("cannot set up the transport")?
         .with_behaviour(|_| behaviour)?
         // Nodes stay connected: a hand-off must not wait for a handshake.

@@ -155,9 +155,9 @@ impl Node {
         Some(status)
     }
 
-    pub(super) fn healthy(entrance: &Entrance) -> Result<()> {
-        let answer = Call::get(format!("http://{HTTP_ADDRESS}/healthz")).send(entrance)?;
-        ensure!(answer.status == 200, "/healthz answers {}: {}", answer.status, answer.text().trim());
+    pub(super) fn ready(entrance: &Entrance) -> Result<()> {
+        let answer = Call::get(format!("http://{HTTP_ADDRESS}/readyz")).send(entrance)?;
+        ensure!(answer.status == 200, "/readyz answers {}: {}", answer.status, answer.text().trim());
         Ok(())
     }
 

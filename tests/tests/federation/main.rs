@@ -5,6 +5,7 @@
 mod control;
 mod forgery;
 mod modes;
+mod planned;
 mod serving;
 mod steady;
 mod survival;

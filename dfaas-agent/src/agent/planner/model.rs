@@ -56,6 +56,7 @@ impl Model {
         let functions = &observed.snapshot.functions;
         self.drivers.retain(|name, _| functions.contains_key(name));
         self.weights.retain(|name, _| functions.contains_key(name));
+        let mut failure = None;
         for name in functions.keys() {
             let Some(mark) = observed.marks.get(name) else { continue };
             let driver = self.drivers.entry(name.clone()).or_insert_with(|| Driver::new(self.pace));
@@ -74,12 +75,16 @@ impl Model {
                             }
                             self.weights.insert(name.clone(), answered.weights);
                         }
-                        Err(e) => return Some(Err(format!("{e:#}"))),
+                        Err(e) => {
+                            failure.get_or_insert(format!("{e:#}"));
+                            self.drivers.entry(name.clone()).and_modify(Driver::not_answered);
+                        }
                     }
                 }
             }
         }
-        Some(Ok(Outcome { plan: Plan { weights: self.weights.clone() }, ..Outcome::default() }))
+        let plan = Plan { weights: self.weights.clone() };
+        Some(failure.map_or_else(|| Ok(Outcome { plan, ..Outcome::default() }), Err))
     }
 
     fn subject(&self, observed: &Observed, function: &FunctionName) -> Subject {

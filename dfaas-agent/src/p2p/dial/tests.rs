@@ -44,6 +44,23 @@ fn a_bootstrap_peer_is_dialled_for_ever_with_growing_pauses() {
     assert_eq!(wait(&mut plan, &mut now), 1, "the pause starts again after a connection");
 }
 
+/// The original redials without a pause and never gets through its start (reference section 12, B2).
+#[test]
+fn an_unreachable_bootstrap_peer_costs_few_dials() {
+    let start = Instant::now();
+    let peer = PeerId::random();
+    let mut plan = plan(&[peer], start);
+    let mut dials = 0;
+    for tick in 0..4 * 3600 {
+        let now = start + Duration::from_millis(250) * tick;
+        for _ in plan.due(now) {
+            dials += 1;
+            plan.failed(peer, now, 0.5);
+        }
+    }
+    assert_eq!(dials, 124, "five in the first half minute, then two a minute");
+}
+
 #[test]
 fn chance_spreads_the_pauses() {
     assert_eq!(pause(0, 0.0), Duration::from_millis(750));
@@ -57,14 +74,14 @@ fn own_addresses_in_the_bootstrap_list_are_skipped_and_one_peer_may_have_several
     let (own, peer) = (PeerId::random(), PeerId::random());
     let mut plan = DialPlan::new(own, [(own, address(1)), (peer, address(2)), (peer, address(3))], now);
     assert_eq!(plan.due(now), [(peer, vec![address(2), address(3)])]);
-    assert!(!plan.learn_hearsay(own, vec![address(1)], peer, now));
+    assert!(!plan.learn_hearsay(own, vec![address(1)], Source::Peer(peer), now));
     assert_eq!(plan.due(now), []);
 }
 
 #[test]
 fn hearsay_is_given_up_soon_and_not_taken_again_for_a_while() {
     let mut now = Instant::now();
-    let (source, peer) = (PeerId::random(), PeerId::random());
+    let (source, peer) = (Source::Peer(PeerId::random()), PeerId::random());
     let mut plan = plan(&[], now);
     assert!(plan.learn_hearsay(peer, vec![address(1)], source, now));
     for _ in 0..TRIES_IF_HEARSAY {
@@ -101,7 +118,7 @@ fn a_peer_that_was_connected_is_sought_for_some_minutes() {
 #[test]
 fn others_cannot_replace_the_addresses_a_peer_gave_itself() {
     let now = Instant::now();
-    let (source, peer, first) = (PeerId::random(), PeerId::random(), PeerId::random());
+    let (source, peer, first) = (Source::Records, PeerId::random(), PeerId::random());
     let mut plan = plan(&[first], now);
     plan.learn_known(peer, vec![address(2)], now);
     assert!(!plan.learn_hearsay(peer, vec![address(3)], source, now), "it is connected");
@@ -117,12 +134,13 @@ fn others_cannot_replace_the_addresses_a_peer_gave_itself() {
 #[test]
 fn one_source_cannot_fill_the_plan_nor_start_many_dials() {
     let now = Instant::now();
-    let source = PeerId::random();
     let mut plan = plan(&[], now);
-    let taken = (0..500).filter(|_| plan.learn_hearsay(PeerId::random(), vec![address(1)], source, now)).count();
-    assert_eq!(taken, MAX_PER_SOURCE);
+    for source in [Source::Peer(PeerId::random()), Source::Records, Source::Multicast] {
+        let taken = (0..500).filter(|_| plan.learn_hearsay(PeerId::random(), vec![address(1)], source, now)).count();
+        assert_eq!(taken, source.most());
+    }
     for _ in 0..MAX_TARGETS {
-        let (peer, source) = (PeerId::random(), PeerId::random());
+        let (peer, source) = (PeerId::random(), Source::Peer(PeerId::random()));
         plan.learn_hearsay(peer, vec![address(1)], source, now);
         plan.learn_known(PeerId::random(), vec![address(1)], now);
     }
@@ -141,4 +159,20 @@ fn a_failure_of_a_dial_that_was_not_ours_changes_nothing() {
     assert_eq!(plan.failed(peer, now, 0.5), None);
     assert_eq!(plan.due(now + LONGEST_PAUSE), []);
     assert_eq!(plan.failed(PeerId::random(), now, 0.5), None);
+}
+
+#[test]
+fn only_members_are_dialled_and_a_bootstrap_peer_is_again_when_it_becomes_one() {
+    let now = Instant::now();
+    let (first, second, heard, known) = (PeerId::random(), PeerId::random(), PeerId::random(), PeerId::random());
+    let mut plan = plan(&[first, second], now);
+    plan.learn_hearsay(heard, vec![address(1)], Source::Multicast, now);
+    plan.learn_known(known, vec![address(2)], now);
+    plan.set_members([second, known].into());
+    assert_eq!(plan.due(now), [(second, vec![address(1)])]);
+    assert!(!plan.learn_hearsay(heard, vec![address(1)], Source::Records, now));
+    plan.set_members([first].into());
+    plan.lost(known, now, 0.5);
+    assert_eq!(plan.due(now + LONGEST_PAUSE), [(first, vec![address(1)])]);
+    assert!(!plan.targets.contains_key(&known));
 }

@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// The kind of a message nobody looked into.
+const UNREAD: &str = "unread";
+
 impl Overlay {
     pub(super) fn publish(&mut self, text: Vec<u8>) {
         let count = match self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), text) {
@@ -52,23 +55,42 @@ impl Overlay {
             self.counters.add(Count::BroadcastFlood);
             return MessageAcceptance::Ignore;
         }
-        let Some(from) = message.source.and_then(|author| author.to_base58().parse::<NodeId>().ok()) else {
+        let Some((author, from)) =
+            message.source.and_then(|author| Some((author, author.to_base58().parse::<NodeId>().ok()?)))
+        else {
             return MessageAcceptance::Reject;
         };
+        if !self.members.borrow().has(&from) {
+            self.tally(&from, UNREAD, Count::BroadcastStranger);
+            return MessageAcceptance::Ignore;
+        }
+        if !self.authors.take(author, Instant::now()) {
+            self.tally(&from, UNREAD, Count::BroadcastAuthorFlood);
+            return MessageAcceptance::Ignore;
+        }
         match Message::decode(&message.data) {
             Ok(Decoded { message, dropped_names }) => {
-                let unknown = matches!(message, Message::Unknown(_));
-                self.counters.add(if unknown { Count::BroadcastUnknown } else { Count::BroadcastReceived });
+                match message.known_kind() {
+                    Some(kind) => self.tally(&from, kind, Count::BroadcastReceived),
+                    None => self.tally(&from, "unknown", Count::BroadcastUnknown),
+                }
                 self.counters.add_many(Count::BadName, dropped_names);
                 self.tell(OverlayEvent::Broadcast { from, message }, Count::BroadcastDropped);
                 MessageAcceptance::Accept
             }
             Err(reason) => {
                 tracing::debug!(%from, %reason, "bad message");
-                self.counters.add(Count::from(&reason));
+                self.tally(&from, UNREAD, Count::from(&reason));
                 self.tell(OverlayEvent::BadMessage { from, reason }, Count::BroadcastDropped);
-                MessageAcceptance::Reject
+                // Costs the author its score, but not a neighbour who passed it on.
+                if author == neighbour { MessageAcceptance::Reject } else { MessageAcceptance::Ignore }
             }
         }
+    }
+
+    /// Counts a message, in all and for its author.
+    pub(super) fn tally(&self, from: &NodeId, kind: &'static str, count: Count) {
+        self.counters.add(count);
+        self.tally.add(from, kind, count.labels().1);
     }
 }

@@ -12,10 +12,14 @@ use super::{Overlay, peers::About};
 use crate::p2p::{
     address::{MAX_ADDRESSES, dialable},
     counters::Count,
+    dial::Source,
     direct::{Ack, KnownPeer, MAX_KNOWN_PEERS, NodeState, Outgoing},
     event::OverlayEvent,
     shown,
 };
+
+/// The kind of a direct state in the counts of messages.
+const STATE: &str = "state";
 
 type Event = request_response::Event<Vec<u8>, Vec<u8>>;
 
@@ -56,16 +60,19 @@ impl Overlay {
     /// A state that gets no answer is sent again by the peer.
     fn on_state(&mut self, peer: PeerId, bytes: &[u8], channel: ResponseChannel<Vec<u8>>) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        let node = entry.node.clone();
+        let (node, last) = (entry.node.clone(), entry.last_state);
         if !entry.states.take(Instant::now()) {
-            self.counters.add(Count::StateFlood);
+            self.tally(&node, STATE, Count::StateFlood);
             return;
         }
-        let last = entry.last_state;
+        if !self.members.borrow().has(&node) {
+            self.tally(&node, STATE, Count::StateStranger);
+            return;
+        }
         let ack = match NodeState::decode(bytes) {
             Err(reason) => {
                 tracing::debug!(%peer, %reason, "state refused");
-                self.counters.add(Count::StateRefused);
+                self.tally(&node, STATE, Count::StateRefused);
                 let refused = Some(reason.to_string());
                 self.tell(OverlayEvent::StateRefused { peer: node, reason }, Count::StateDropped);
                 Ack { refused, ..Ack::default() }
@@ -73,9 +80,9 @@ impl Overlay {
             Ok(state) => {
                 let (age, sequence) = (state.age(), state.sequence);
                 if last.is_some_and(|last| age <= last) {
-                    self.counters.add(Count::StateStale);
-                } else if self.tell(OverlayEvent::State { from: node, state }, Count::StateDropped) {
-                    self.counters.add(Count::StateReceived);
+                    self.tally(&node, STATE, Count::StateStale);
+                } else if self.tell(OverlayEvent::State { from: node.clone(), state }, Count::StateDropped) {
+                    self.tally(&node, STATE, Count::StateReceived);
                     if let Some(entry) = self.peers.get_mut(&peer) {
                         entry.last_state = Some(age);
                     }
@@ -138,13 +145,13 @@ impl Overlay {
                 .take(MAX_ADDRESSES)
                 .filter_map(|address| dialable(&address.parse::<Multiaddr>().ok()?, peer, remote))
                 .collect();
-            if self.dial.learn_hearsay(peer, addresses, source, Instant::now()) {
+            if self.dial.learn_hearsay(peer, addresses, Source::Peer(source), Instant::now()) {
                 tracing::debug!(%peer, %source, "heard of a node");
             }
         }
     }
 
-    fn remote(&self, peer: PeerId) -> Option<IpAddr> {
+    pub(super) fn remote(&self, peer: PeerId) -> Option<IpAddr> {
         self.peers.get(&peer)?.links.values().next().map(|link| link.remote)
     }
 }

@@ -1,7 +1,10 @@
 //! Several overlays in one process on 127.0.0.1.
 
+mod foreign;
 mod hostile;
+mod members;
 mod mesh;
+mod multicast;
 mod node;
 mod restart;
 mod state;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{decision::Decision, proxy::render::render};
+use crate::{
+    decision::Decision,
+    proxy::{PeerSample, render::render},
+};
 
 const PEER: &str = "12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf";
 

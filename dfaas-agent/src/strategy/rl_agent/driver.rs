@@ -50,6 +50,8 @@ pub struct Driver {
     /// End of the last window, and of the one before.
     newest: Option<Mark>,
     older: Option<Mark>,
+    /// Phase and marks before the last question.
+    before: Option<(Option<Phase>, Option<Mark>, Option<Mark>)>,
 }
 
 impl Driver {
@@ -60,12 +62,22 @@ impl Driver {
     /// To be called at the start of each period. `stage` is what clients said last, 0 the first; `None`: they say
     /// nothing, or have stopped calling.
     pub fn step(&mut self, stage: Option<u32>, now: Mark, cores: u32) -> Action {
-        match self.pace {
-            Pace::Periodic => self.ask(now, cores),
-            Pace::Stages => {
-                let Some(stage) = stage else { return Action::Nothing };
-                self.at_stage(stage, now, cores)
-            }
+        let before = (self.phase, self.newest.clone(), self.older.clone());
+        let action = match (self.pace, stage) {
+            (Pace::Periodic, _) => self.ask(now, cores),
+            (Pace::Stages, Some(stage)) => self.at_stage(stage, now, cores),
+            (Pace::Stages, None) => Action::Nothing,
+        };
+        if matches!(action, Action::Ask { .. }) {
+            self.before = Some(before);
+        }
+        action
+    }
+
+    /// The last question had no answer: it comes again with the next step, about all the time since the one before.
+    pub fn not_answered(&mut self) {
+        if let Some(before) = self.before.take() {
+            (self.phase, self.newest, self.older) = before;
         }
     }
 

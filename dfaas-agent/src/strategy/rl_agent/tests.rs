@@ -199,3 +199,18 @@ fn stages_alternate_between_all_local_and_the_model_as_in_the_original() {
     let Action::Ask { current, previous: Some(previous) } = step(Some(6)) else { panic!("stage 6 asks") };
     assert_eq!((previous.input_rate, current.input_rate), (130.0, 170.0));
 }
+
+#[test]
+fn a_question_without_an_answer_comes_again_about_all_the_time_since() {
+    let start = Instant::now();
+    for (pace, stages) in [(Pace::Periodic, [None; 3]), (Pace::Stages, [Some(0), Some(2), Some(3)])] {
+        let mut driver = Driver::new(pace);
+        driver.step(stages[0], mark(start, 0), 1);
+        assert!(matches!(driver.step(stages[1], mark(after(start, 1), 10), 1), Action::Ask { .. }));
+        driver.not_answered();
+        let Action::Ask { current, previous: None } = driver.step(stages[2], mark(after(start, 2), 40), 1) else {
+            panic!("{pace:?} asks again")
+        };
+        assert_eq!(current.input_rate, 20.0);
+    }
+}

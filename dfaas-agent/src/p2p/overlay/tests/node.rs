@@ -29,13 +29,27 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) async fn start(bootstrap: &[&Multiaddr]) -> Self {
-        Self::restart(Keypair::generate_ed25519(), "/ip4/127.0.0.1/tcp/0".parse().unwrap(), bootstrap).await
+        Self::start_with(bootstrap, |_| {}).await
     }
 
     pub(super) async fn restart(keypair: Keypair, listen: Multiaddr, bootstrap: &[&Multiaddr]) -> Self {
-        let mut settings = OverlaySettings::new(keypair.clone());
-        settings.listen = vec![listen];
+        Self::start_with(bootstrap, |settings| {
+            settings.keypair = keypair;
+            settings.listen = vec![listen];
+        })
+        .await
+    }
+
+    /// A node on loopback, with what `change` changes.
+    pub(super) async fn start_with(bootstrap: &[&Multiaddr], change: impl FnOnce(&mut OverlaySettings)) -> Self {
+        let mut settings = OverlaySettings::new(Keypair::generate_ed25519());
+        settings.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
         settings.bootstrap = bootstrap.iter().copied().cloned().collect();
+        settings.search_pause = Duration::from_secs(1);
+        // These tests broadcast as fast as they can.
+        settings.message_rate = 1e6;
+        change(&mut settings);
+        let keypair = settings.keypair.clone();
         let (handle, events) = start(settings).unwrap();
         let mut node = Self { handle, events, keypair, address: Multiaddr::empty() };
         let address = node.wait("listening", |event| match event {
