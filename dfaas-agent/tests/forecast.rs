@@ -1,5 +1,7 @@
 //! `dfaas-agent forecast` as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "what is not as expected ends the run")]
+
 #[path = "common/models.rs"]
 mod models;
 

@@ -1,5 +1,7 @@
 //! `dfaas-agent simulate predict` as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "what is not as expected ends the run")]
+
 #[path = "common/models.rs"]
 mod models;
 
@@ -173,7 +175,10 @@ fn an_existing_folder_is_kept_without_force() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--force"));
     assert!(out.join("mine").exists());
-    assert!(simulate(folder.path(), &[&arguments[..], &["--force"]].concat()).status.success());
+    assert!(simulate(folder.path(), &[&arguments[..], &["--force", "--plots"]].concat()).status.success());
+    for plot in ["overloaded_nodes.svg", "overloaded_nodes.png"] {
+        assert!(fs::metadata(out.join("load_60/plots").join(plot)).unwrap().len() > 1000);
+    }
     assert!(!out.join("mine").exists() && out.join("load_60/instance.json").exists());
 }
 
@@ -183,7 +188,7 @@ fn bad_input_is_named_and_leaves_no_output() {
     models::write(folder.path());
     let (instance, out) = (folder.path().join("bad.json"), folder.path().join("out"));
     let minute = r#"{"LOW_USAGE":{"functions":[{"function_name":"env","function_rate":3}],"total_rate":3}}"#;
-    let load = vec![minute; 7].join(",");
+    let load = [minute; 7].join(",");
     let good = format!(
         r#"{{"seed":1,"nodes_number":2,"edge_prob":0.5,"overloaded_perc":30.0,
             "node_0":{{"node_type":"LIGHT","neighbours":["node_1"],"load":[{load}]}},

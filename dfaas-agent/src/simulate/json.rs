@@ -12,19 +12,16 @@ pub fn quote_non_numbers(text: &str) -> Cow<'_, str> {
     let (mut rest, mut inside) = (text, false);
     while let Some(first) = rest.chars().next() {
         let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !inside && rest.starts_with(word));
-        let taken = match word {
-            Some(word) => {
-                quoted.extend(["\"", word, "\""]);
-                word.len()
-            }
-            None => {
-                inside ^= first == '"';
-                // The character after a backslash is not the end of a text.
-                let escaped = if inside && first == '\\' { rest[1..].chars().next() } else { None };
-                let taken = first.len_utf8() + escaped.map_or(0, char::len_utf8);
-                quoted.push_str(&rest[..taken]);
-                taken
-            }
+        let taken = if let Some(word) = word {
+            quoted.extend(["\"", word, "\""]);
+            word.len()
+        } else {
+            inside ^= first == '"';
+            // The character after a backslash is not the end of a text.
+            let escaped = if inside && first == '\\' { rest[1..].chars().next() } else { None };
+            let taken = first.len_utf8() + escaped.map_or(0, char::len_utf8);
+            quoted.push_str(&rest[..taken]);
+            taken
         };
         rest = &rest[taken..];
     }

@@ -6,9 +6,10 @@
 //! * [`run`]: what a strategy sends where
 //! * [`analysis`]: what is served then
 //! * [`sweep`]: many loads and seeds in parallel
-//! * [`files`]: the results
+//! * [`files`], [`charts`]: the results
 
 pub mod analysis;
+pub mod charts;
 pub mod files;
 pub mod generate;
 pub mod instance;

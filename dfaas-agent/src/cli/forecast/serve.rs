@@ -20,7 +20,7 @@ use crate::{
 };
 
 const LIMITS: ConnectionLimits =
-    ConnectionLimits { max: 1024, idle: Duration::from_secs(60), grace: Duration::from_secs(5) };
+    ConnectionLimits { max: 1024, idle: Duration::from_mins(1), grace: Duration::from_secs(5) };
 
 pub(super) fn command() -> Command {
     Command::new("serve")

@@ -15,7 +15,7 @@ use crate::{
         output::OutputFolder,
         predict::{
             analysis::Indices,
-            files,
+            charts, files,
             generate::{Wanted, generate},
             instance::Instance,
             node::NodeModel,
@@ -72,6 +72,7 @@ pub(super) fn command() -> Command {
         )
         .arg(value("out", "DIR", "Write all tables into a new folder").value_parser(value_parser!(PathBuf)))
         .arg(flag("force", "Replace the folder if it exists").requires("out"))
+        .arg(flag("plots", "Draw success rates and overloaded nodes over the minutes, as SVG and PNG").requires("out"))
         .arg(flag("json", "Print the indices as JSON: strategy -> index; around it the load, if there are several"))
 }
 
@@ -104,6 +105,9 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     progress.finish_and_clear();
     if let Some(folder) = folder {
         files::write(folder.path(), &cases, &model, &groups)?;
+        if args.get_flag("plots") {
+            charts::write(folder.path(), &cases)?;
+        }
         folder.publish()?;
     }
     print(&means(&cases), args.get_flag("json"))?;

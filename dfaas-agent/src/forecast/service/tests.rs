@@ -1,11 +1,15 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::forecast::models::tests::{stump, write_models};
+use crate::forecast::{
+    folder::hexadecimal,
+    models::tests::{stump, write_models},
+};
 
 const LOAD: &str = r#"{"node_type":1,"rate_group_HIGH_USAGE":60,"rate_group_MEDIUM_USAGE":0,"rate_group_LOW_USAGE":0}"#;
 
@@ -28,14 +32,10 @@ async fn server(runtime: &str) -> Server {
 }
 
 fn write_manifest(folder: &Path, version: &str) {
-    use sha2::Digest as _;
     let names = fs::read_dir(folder.join("models"))
         .unwrap()
         .map(|entry| format!("models/{}", entry.unwrap().file_name().into_string().unwrap()));
-    let hash = |name: &str| -> String {
-        let bytes = fs::read(folder.join(name)).unwrap();
-        sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hash = |name: &str| -> String { hexadecimal(&Sha256::digest(fs::read(folder.join(name)).unwrap())) };
     let hashes: serde_json::Map<_, _> =
         names.chain(["scalers.json".to_owned()]).map(|name| (name.clone(), hash(&name).into())).collect();
     let manifest = json!({ "model_version": version, "models_type": "regression", "sha256": hashes });

@@ -3,8 +3,8 @@ use super::*;
 const MINUTE: &str = r#"{"LOW_USAGE":{"functions":[{"function_name":"figlet","function_rate":2},{"function_name":"env","function_rate":3.0}],"total_rate":5}}"#;
 
 /// Two nodes that are each other's neighbour.
-pub(crate) fn two() -> String {
-    let load = vec![MINUTE; MINUTES].join(",");
+fn two() -> String {
+    let load = [MINUTE; MINUTES].join(",");
     format!(
         r#"{{"seed":1,"nodes_number":2,"edge_prob":0.5,"overloaded_perc":30.0,
             "node_0":{{"node_type":"LIGHT","neighbours":["node_1"],"load":[{load}]}},
