@@ -33,7 +33,7 @@ const OUTPUTS: [&str; 11] = [
 /// A chain of this length is solved in a blink; a longer one is a slip of the pen.
 const MAX_CONCURRENCY: f64 = 1e6;
 
-/// Reads a table with the columns [`INPUTS`] and gives it back with [`OUTPUTS`], as CSV.
+/// Reads a table with the columns `INPUTS` and gives it back with `OUTPUTS`, as CSV.
 pub fn solve(path: &Path) -> Result<String> {
     let file = CsvFile::read(path, &INPUTS)?;
     let mut out = csv::Writer::from_writer(Vec::new());
