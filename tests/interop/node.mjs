@@ -18,7 +18,7 @@ const SECURITY = { noise, tls }
 const MAX_MESSAGE_BYTES = 1 << 20
 
 // settings: key (file with an Ed25519 key, PKCS#8 PEM), listen (multiaddress), security (names, in order of
-// preference), topic, isDhtServer.
+// preference), topic, isDhtServer, awaits (a peer that is never dialled).
 export async function start (settings, say) {
   const node = await createLibp2p({
     privateKey: await readKey(settings.key),
@@ -27,7 +27,10 @@ export async function start (settings, say) {
     connectionEncrypters: settings.security.map((name) => SECURITY[name]()),
     streamMuxers: [yamux()],
     // Private addresses are what a test network has.
-    connectionGater: { denyDialMultiaddr: () => false },
+    connectionGater: {
+      denyDialMultiaddr: () => false,
+      denyDialPeer: (peer) => peer.toString() === settings.awaits
+    },
     services: {
       identify: identify(),
       identifyPush: identifyPush(),

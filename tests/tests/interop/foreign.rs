@@ -37,11 +37,13 @@ pub(crate) struct Setup<'a> {
     pub(crate) is_dht_server: bool,
     /// Key file; `None`: a new key.
     pub(crate) key: Option<&'a str>,
+    /// A node that must come by itself: it is never dialled.
+    pub(crate) awaits: Option<&'a str>,
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { listen: "/ip4/127.0.0.1/tcp/0", security: &["noise"], is_dht_server: true, key: None }
+        Self { listen: "/ip4/127.0.0.1/tcp/0", security: &["noise"], is_dht_server: true, key: None, awaits: None }
     }
 }
 
@@ -86,7 +88,7 @@ impl ForeignPeer {
         let identity = Identity::load_or_create(&key).unwrap();
         let settings = json!({
             "key": key, "listen": setup.listen, "security": setup.security, "topic": DEFAULT_TOPIC,
-            "isDhtServer": setup.is_dht_server,
+            "isDhtServer": setup.is_dht_server, "awaits": setup.awaits,
         });
         let mut command = Command::new("node");
         command.arg(home.path().join("peer.mjs")).arg(settings.to_string());

@@ -48,6 +48,29 @@ fn a_bootstrap_peer_that_comes_late_is_met_all_the_same() {
 }
 
 #[test]
+fn we_find_a_foreign_node_by_its_record_alone() {
+    let mut bed = bed();
+    bed.stop_agent(0).unwrap();
+    let mut third = third(&bed);
+    // No server of the DHT: it is in nobody's routing table, so only its record leads to it.
+    let node = bed.nodes[0].id.to_string();
+    let setup = Setup { is_dht_server: false, awaits: Some(&node), ..Setup::default() };
+    let mut foreign = bed.foreign(1, setup);
+    foreign.dial(THIRD_ADDRESS);
+    until("the record is with the third node", || {
+        foreign.obey("provide", json!({ "key": RENDEZVOUS })).is_ok()
+            && find(&mut third).iter().any(|found| found["peer"] == foreign.id.as_str())
+    });
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    assert_eq!(foreign.wait_connected(&bed.nodes[0].id)["direction"], "inbound");
+    until("the node sees the foreign one", || bed.seen(0, &foreign).is_some());
+    foreign.stop();
+    third.stop();
+    bed.stop();
+}
+
+#[test]
 fn a_foreign_node_finds_us_by_our_record() {
     let bed = bed();
     let third = third(&bed);

@@ -140,6 +140,7 @@ impl Overlay {
         }
         if entry.about.as_ref() != Some(&about) {
             entry.about = Some(about);
+            entry.identified = Some(Instant::now());
             entry.told = false;
             self.tell_identified();
             self.show(peer);

@@ -28,6 +28,10 @@ pub(super) type Peers = BTreeMap<PeerId, Peer>;
 pub(super) struct Peer {
     pub(super) node: NodeId,
     since: Instant,
+    /// When it last said something new about itself.
+    pub(super) identified: Option<Instant>,
+    /// When it was last told of the others.
+    pub(super) named: Option<Instant>,
     pub(super) links: BTreeMap<ConnectionId, Link>,
     pub(super) about: Option<About>,
     /// True if the agent has heard of `about`.
@@ -75,6 +79,8 @@ impl Peer {
         Self {
             node,
             since: now,
+            identified: None,
+            named: None,
             links: BTreeMap::new(),
             about: None,
             told: false,

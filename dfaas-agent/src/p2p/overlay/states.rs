@@ -1,6 +1,9 @@
 //! Direct states: sent, received, acknowledged; and the peers named in acknowledgements.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -20,6 +23,9 @@ use crate::p2p::{
 
 /// The kind of a direct state in the counts of messages.
 const STATE: &str = "state";
+
+/// Peers are named again after this time, even if nobody came: an answer may be lost, and addresses change.
+const NAMED_AGAIN: Duration = Duration::from_secs(20);
 
 type Event = request_response::Event<Vec<u8>, Vec<u8>>;
 
@@ -89,7 +95,7 @@ impl Overlay {
                 } else {
                     return;
                 }
-                Ack { sequence, refused: None, peers: self.known_peers(peer) }
+                Ack { sequence, refused: None, peers: self.news_for(peer) }
             }
         };
         // Fails if the peer no longer waits: nothing to do.
@@ -116,6 +122,21 @@ impl Overlay {
                 self.counters.add(Count::StateSendFailed);
             }
         }
+    }
+
+    /// Other nodes, if `asker` has not been told of them lately: named in every answer they would be most of the traffic.
+    fn news_for(&mut self, asker: PeerId) -> Vec<KnownPeer> {
+        let (now, newest) = (Instant::now(), self.peers.values().filter_map(|peer| peer.identified).max());
+        let told = self.peers.get(&asker).and_then(|entry| entry.named);
+        let is_known = |told: Instant| newest.is_none_or(|newest| newest < told) && now < told + NAMED_AGAIN;
+        if told.is_some_and(is_known) {
+            return Vec::new();
+        }
+        let known = self.known_peers(asker);
+        if let Some(entry) = self.peers.get_mut(&asker) {
+            entry.named = Some(now);
+        }
+        known
     }
 
     /// Other nodes `asker` may want to know, by addresses it can use.
