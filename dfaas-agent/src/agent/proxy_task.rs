@@ -34,6 +34,8 @@ pub(super) struct ProxyView {
     /// Values that were found to differ from it, and put right.
     pub(super) repaired: u64,
     pub(super) reloads: u64,
+    /// HAProxy cannot connect to this node's gateway.
+    pub(super) gateway_down: bool,
 }
 
 pub(super) struct ProxyTask {
@@ -200,6 +202,7 @@ async fn observe(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) {
         Ok(health) => shown.send_modify(|view| {
             view.restarts = health.restarts;
             view.pid = health.pid;
+            view.gateway_down = !health.gateway_up;
             view.error = None;
         }),
         Err(e) => report(shown, &format!("{e}")),

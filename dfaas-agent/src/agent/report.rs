@@ -124,8 +124,11 @@ impl Agent {
             PlatformKind::OpenFaas => "openfaas",
             PlatformKind::Embedded => "embedded",
         };
-        let detail = view.error.clone().unwrap_or_else(|| format!("{} functions", view.functions.len()));
-        Component { kind: kind.into(), healthy: view.error.is_none() && view.known, detail }
+        let down = self.proxy.view.borrow().gateway_down.then(|| "haproxy cannot connect to the gateway".to_owned());
+        let wrong = view.error.clone().or(down);
+        let healthy = wrong.is_none() && view.known;
+        let detail = wrong.unwrap_or_else(|| format!("{} functions", view.functions.len()));
+        Component { kind: kind.into(), healthy, detail }
     }
 
     fn overlay_status(&self) -> Component {

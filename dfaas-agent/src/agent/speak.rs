@@ -11,7 +11,7 @@ use std::{
 use super::{
     Agent,
     platform_task::Deployed,
-    rhythm::{period_number, wall_clock},
+    rhythm::{Periods, wall_clock},
 };
 use crate::{
     decision::FunctionTable,
@@ -37,8 +37,7 @@ pub(super) struct Spoken {
     started_ms: u64,
     sequence: u64,
     states: BTreeMap<NodeId, (BTreeMap<FunctionName, FunctionState>, Instant)>,
-    /// Number of the period of the last broadcast, since 1970.
-    period: u128,
+    periods: Periods,
     /// A broadcast is due since then.
     due: Option<Instant>,
 }
@@ -46,7 +45,7 @@ pub(super) struct Spoken {
 impl Spoken {
     pub(super) fn new() -> Self {
         let started_ms = wall_clock().as_millis() as u64;
-        Self { started_ms, sequence: 0, states: BTreeMap::new(), period: 0, due: None }
+        Self { started_ms, sequence: 0, states: BTreeMap::new(), periods: Periods::default(), due: None }
     }
 }
 
@@ -54,9 +53,7 @@ impl Agent {
     pub(super) fn speak(&mut self, now: Instant) {
         self.send_states(now);
         // Aligned to the wall clock, as the original's (reference section 6.1.1).
-        let period = period_number(wall_clock(), self.config.strategy.period);
-        if period != self.spoken.period {
-            self.spoken.period = period;
+        if self.spoken.periods.begins(wall_clock(), self.config.strategy.period) {
             self.spoken.due = Some(now);
         }
         // What is promised must be known to HAProxy first.
@@ -133,9 +130,9 @@ impl Agent {
         }
     }
 
-    /// Functions deployed here, with what the peer may send.
+    /// Functions deployed here, with what the peer may send: nothing while they cannot be reached.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
-        let expected = self.is_expected(peer);
+        let expected = self.is_expected(peer) && !self.proxy.view.borrow().gateway_down;
         let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
         let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
         let state = |(name, deployed): (&FunctionName, &Deployed)| {
@@ -182,17 +179,17 @@ impl Agent {
         }
     }
 
-    /// Our own functions for every connected peer, which the original accepts and which avoids its habit of announcing
-    /// each other's (reference section 12, B10). Names that would break its configuration are left out (B15).
     fn grants(&self) -> Message {
-        let proxy = self.own_proxy();
-        let limits_for = |peer: &NodeId| {
-            let states = self.function_states(peer).into_iter().filter(|(name, _)| !name.as_str().contains('-'));
-            states.map(|(name, state)| (name, state.limit.floor())).collect::<BTreeMap<_, _>>()
-        };
-        let limits = self.overlay.connected().into_keys().map(|peer| (peer.clone(), limits_for(&peer))).collect();
-        Message::Recalc(RecalcInfo { proxy, limits })
+        let states = self.overlay.connected().into_keys().map(|peer| (peer.clone(), self.function_states(&peer)));
+        Message::Recalc(RecalcInfo { proxy: self.own_proxy(), limits: states.map(announced).collect() })
     }
+}
+
+/// Our own functions for a peer, which the original accepts and which avoids its habit of announcing each other's
+/// (reference section 12, B10). Names that would break its configuration are left out (B15).
+fn announced((peer, states): (NodeId, BTreeMap<FunctionName, FunctionState>)) -> (NodeId, BTreeMap<FunctionName, f64>) {
+    let understood = states.into_iter().filter(|(name, _)| !name.as_str().contains('-'));
+    (peer, understood.map(|(name, state)| (name, state.limit.floor())).collect())
 }
 
 fn is_news(said: &BTreeMap<FunctionName, FunctionState>, now: &BTreeMap<FunctionName, FunctionState>) -> bool {
@@ -209,10 +206,21 @@ fn is_news(said: &BTreeMap<FunctionName, FunctionState>, now: &BTreeMap<Function
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::test_names::function;
+    use crate::strategy::test_names::{function, node};
 
     fn states(limit: f64, rate: f64) -> BTreeMap<FunctionName, FunctionState> {
         [(function("f"), FunctionState { limit, rate, max_rate: Some(10.0) })].into()
+    }
+
+    #[test]
+    fn originals_are_told_all_our_functions_but_those_that_break_their_configuration() {
+        let state = |limit| FunctionState { limit, rate: 3.0, max_rate: None };
+        let own = [("none.granted", 0.0), ("with-dash", 7.0), ("figlet_2", 12.9)];
+        let states = own.map(|(name, limit)| (function(name), state(limit)));
+        let (peer, limits) = announced((node(1), states.into()));
+        assert_eq!(peer, node(1));
+        let expected = [("none.granted", 0.0), ("figlet_2", 12.0)];
+        assert_eq!(limits, expected.map(|(name, limit)| (function(name), limit)).into());
     }
 
     #[test]
