@@ -226,3 +226,19 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{metrics, strategy::test_names::node};
+
+    #[test]
+    fn the_originals_metrics_have_their_names() {
+        let iterations = Iterations::new().unwrap();
+        iterations.done(Duration::from_millis(250));
+        let text = metrics::render(&nothing(&node(1)), &iterations, &[]).unwrap();
+        for line in ["dfaas_agent_strategy_iterations 1", "dfaas_agent_strategy_iteration_duration_seconds 0.25"] {
+            assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
+        }
+    }
+}

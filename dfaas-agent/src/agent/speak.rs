@@ -40,12 +40,23 @@ pub(super) struct Spoken {
     periods: Periods,
     /// A broadcast is due since then.
     due: Option<Instant>,
+    /// When a state may be sent that came too soon after the last one.
+    held_until: Option<Instant>,
 }
 
 impl Spoken {
     pub(super) fn new() -> Self {
         let started_ms = wall_clock().as_millis() as u64;
-        Self { started_ms, sequence: 0, states: BTreeMap::new(), periods: Periods::default(), due: None }
+        let (states, periods) = (BTreeMap::new(), Periods::default());
+        Self { started_ms, sequence: 0, states, periods, due: None, held_until: None }
+    }
+
+    /// Ends when a state that was held back may be sent.
+    pub(super) async fn held(&self) {
+        match self.held_until {
+            Some(time) => tokio::time::sleep_until(time.into()).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -88,11 +99,16 @@ impl Agent {
     fn send_states(&mut self, now: Instant) {
         let peers = self.direct_peers();
         self.spoken.states.retain(|node, _| peers.contains(node));
+        self.spoken.held_until = None;
         for peer in peers {
             let functions = self.function_states(&peer);
             if let Some((said, when)) = self.spoken.states.get(&peer) {
                 let age = now.duration_since(*when);
                 let due = age >= self.config.overlay.heartbeat || is_news(said, &functions);
+                if due && age < STATE_INTERVAL {
+                    let time = *when + STATE_INTERVAL;
+                    self.spoken.held_until = Some(self.spoken.held_until.map_or(time, |held| held.min(time)));
+                }
                 if age < STATE_INTERVAL || !due {
                     continue;
                 }

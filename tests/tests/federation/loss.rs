@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet, thread, time::Duration};
 
 use dfaas_tests::{
-    client::{Call, Connections, Load, Outcome},
+    client::{Call, Connections, Failure, Load, Outcome},
     link::Impairment,
 };
 
@@ -47,7 +47,7 @@ fn calls_are_answered_and_peers_found_again_while_a_third_of_the_packets_is_lost
     let (local, forwarded) = (local.stop().unwrap(), forwarded.stop().unwrap());
     let lost: u64 = links.iter().map(|link| link.frames().1).sum();
     assert!(lost > 100, "only {lost} frames were lost");
-    drop(links);
+    links.iter().for_each(|link| link.change(Impairment::default()));
 
     let total = local.total();
     assert_eq!(total.unsuccessful(), 0, "{:?}\n{}", total.outcomes, local.troubles());
@@ -56,7 +56,11 @@ fn calls_are_answered_and_peers_found_again_while_a_third_of_the_packets_is_lost
     let answered = total.count(|outcome| matches!(outcome, Outcome::Answered { status: 200 | 429 | 503, .. }));
     let served = total.count(Outcome::is_success);
     println!("{} calls to be forwarded: {served} served, {answered} answered", total.calls());
-    assert_eq!(answered, total.calls(), "{:?}\n{}", total.outcomes, forwarded.troubles());
+    // Of six ways in a row, as a forwarded packet and its answer take, all are good only one time in three. A client that
+    // gives up after half a minute without a word has tried eight times.
+    assert!(answered * 10 >= total.calls() * 9, "{:?}\n{}", total.outcomes, forwarded.troubles());
+    let given_up = total.count(|outcome| matches!(outcome, Outcome::Failed(Failure::TimedOut)));
+    assert_eq!(answered + given_up, total.calls(), "{:?}\n{}", total.outcomes, forwarded.troubles());
     assert!(served * 2 > total.calls(), "{:?}\n{}", total.outcomes, forwarded.troubles());
 
     bed.wait_settled(SETTLE).unwrap();
