@@ -3,11 +3,11 @@
 //! Both are measured in one run on the same cores, by turns, so that whatever else the machine does hits both.
 
 mod contender;
-mod cpu;
+pub(crate) mod cpu;
 mod figure;
 mod haproxy;
 mod packets;
-mod report;
+pub(crate) mod report;
 mod wrk;
 
 use std::{

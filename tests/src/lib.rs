@@ -13,6 +13,7 @@
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
 //! * [`mod@bench`]: the command `federation bench`: the kernel path against the proxy it replaces
+//! * [`overlay`]: the command `federation overlay`: what many agents in one overlay pay
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ pub mod federation;
 pub mod link;
 pub mod netns;
 pub mod network;
+pub mod overlay;
 pub mod packet;
 pub mod pair;
 pub mod scenario;

@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Go's syntax: a sum of numbers with units. `None` if it is something else.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = 0.0;
     if rest.is_empty() {

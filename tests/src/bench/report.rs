@@ -1,6 +1,6 @@
 //! What came out: medians with their spread, and what is charged where.
 
-mod machine;
+pub(crate) mod machine;
 mod spread;
 
 use std::{
