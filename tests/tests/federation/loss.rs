@@ -47,7 +47,9 @@ fn calls_are_answered_and_peers_found_again_while_a_third_of_the_packets_is_lost
     let (local, forwarded) = (local.stop().unwrap(), forwarded.stop().unwrap());
     let lost: u64 = links.iter().map(|link| link.frames().1).sum();
     assert!(lost > 100, "only {lost} frames were lost");
-    links.iter().for_each(|link| link.change(Impairment::default()));
+    for link in &links {
+        link.change(Impairment::default());
+    }
 
     let total = local.total();
     assert_eq!(total.unsuccessful(), 0, "{:?}\n{}", total.outcomes, local.troubles());

@@ -127,6 +127,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    const HOUR_MS: u64 = 3_600_000;
+
     #[test]
     fn only_who_says_to_be_no_node_is_a_stranger_and_not_at_once() {
         let now = Instant::now();
@@ -150,7 +152,6 @@ mod tests {
             sequence,
             link_made: first_link + Duration::from_secs(link_s),
         };
-        const HOUR_MS: u64 = 3_600_000;
         let last = heard(2 * HOUR_MS, 50, 0);
         for (state, is_news) in [
             (heard(2 * HOUR_MS, 51, 0), true),
