@@ -1,6 +1,8 @@
 //! What this node tells the others: a state to each of our own kind as soon as something changes, the original's
 //! broadcast once a period.
 
+mod broadcast;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -19,10 +21,9 @@ use crate::{
     name::{FunctionName, NodeId},
     p2p::{
         direct::{self, FunctionState, NodeState},
-        message::{MarginInfo, Message, NodeMarginInfo, ProxyAddress, RecalcInfo, StaticInfo},
+        message::ProxyAddress,
     },
     peers::tunnel_key,
-    strategy::Strategy,
 };
 
 /// At most one state per peer in this time.
@@ -174,38 +175,6 @@ impl Agent {
     fn own_proxy(&self) -> ProxyAddress {
         ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port }
     }
-
-    /// For original agents of the same strategy, which do not know our direct protocol.
-    fn broadcasts(&self) -> Vec<Message> {
-        let proxy = self.own_proxy();
-        let functions = || self.functions.borrow().functions.keys().cloned().collect();
-        match self.config.strategy.strategy {
-            Strategy::Recalc => vec![self.grants()],
-            Strategy::Static => vec![Message::Static(StaticInfo { proxy, functions: functions() })],
-            // The information first: a margin of an unknown node ends an original agent (reference section 12, B5).
-            Strategy::NodeMargin => {
-                let planning = &self.config.planning;
-                let (node_type, max_values) = (planning.node_type, planning.thresholds.into());
-                let info = NodeMarginInfo { proxy, node_type, max_values, functions: functions() };
-                let margin = self.planner.planned.borrow().margin;
-                let margin = margin.map(|m| Message::Margin(MarginInfo { margin: m.margin, load: m.load }));
-                std::iter::once(Message::NodeMargin(info)).chain(margin).collect()
-            }
-            Strategy::AllLocal | Strategy::RlAgent => Vec::new(),
-        }
-    }
-
-    fn grants(&self) -> Message {
-        let states = self.overlay.connected().into_keys().map(|peer| (peer.clone(), self.function_states(&peer)));
-        Message::Recalc(RecalcInfo { proxy: self.own_proxy(), limits: states.map(announced).collect() })
-    }
-}
-
-/// Our own functions for a peer, which the original accepts and which avoids its habit of announcing each other's
-/// (reference section 12, B10). Names that would break its configuration are left out (B15).
-fn announced((peer, states): (NodeId, BTreeMap<FunctionName, FunctionState>)) -> (NodeId, BTreeMap<FunctionName, f64>) {
-    let understood = states.into_iter().filter(|(name, _)| !name.as_str().contains('-'));
-    (peer, understood.map(|(name, state)| (name, state.limit.floor())).collect())
 }
 
 fn is_news(said: &BTreeMap<FunctionName, FunctionState>, now: &BTreeMap<FunctionName, FunctionState>) -> bool {
@@ -222,21 +191,10 @@ fn is_news(said: &BTreeMap<FunctionName, FunctionState>, now: &BTreeMap<Function
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::strategy::test_names::{function, node};
+    use crate::strategy::test_names::function;
 
     fn states(limit: f64, rate: f64) -> BTreeMap<FunctionName, FunctionState> {
         [(function("f"), FunctionState { limit, rate, max_rate: Some(10.0) })].into()
-    }
-
-    #[test]
-    fn originals_are_told_all_our_functions_but_those_that_break_their_configuration() {
-        let state = |limit| FunctionState { limit, rate: 3.0, max_rate: None };
-        let own = [("none.granted", 0.0), ("with-dash", 7.0), ("figlet_2", 12.9)];
-        let states = own.map(|(name, limit)| (function(name), state(limit)));
-        let (peer, limits) = announced((node(1), states.into()));
-        assert_eq!(peer, node(1));
-        let expected = [("none.granted", 0.0), ("figlet_2", 12.0)];
-        assert_eq!(limits, expected.map(|(name, limit)| (function(name), limit)).into());
     }
 
     #[test]
