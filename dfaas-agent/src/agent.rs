@@ -115,6 +115,8 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
                     anyhow::bail!("the planner has ended");
                 }
             }
+            () = agent.proxy.obeys.notified() => {}
+            () = agent.spoken.held() => {}
             _ = tick.tick() => {
                 agent.measure();
                 agent.tell_events();

@@ -49,12 +49,16 @@ pub async fn serve(
 
 /// 200 or 503, a line per component (reference section 8, without its defect B19).
 async fn health(State(shared): State<Shared>) -> Response {
-    let components = shared.status.borrow().components();
+    let (well, text) = report(&shared.status.borrow().components());
+    answer(well, text)
+}
+
+fn report(components: &[Component]) -> (bool, String) {
     let mut text = String::from("DFaaS node running.\nComponents status:\n");
-    for Component { kind, healthy, detail } in &components {
+    for Component { kind, healthy, detail } in components {
         let _ = writeln!(text, "- {kind} {}: {detail}", if *healthy { "ready" } else { "not ready" });
     }
-    answer(components.iter().all(|component| component.healthy), text)
+    (components.iter().all(|component| component.healthy), text)
 }
 
 /// 200 once the data planes have tables: a node that has lost a component still serves.
@@ -76,5 +80,20 @@ async fn metrics_text(State(shared): State<Shared>) -> Response {
     match metrics::render(&status, &shared.iterations, &shared.overlay.messages()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e:#}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_component_that_is_not_well_makes_a_503_that_says_which_and_why() {
+        let component = |kind: &str, healthy| Component { kind: kind.into(), healthy, detail: "gone".into() };
+        let (well, text) = report(&[component("kernel", true), component("openfaas", false)]);
+        assert_eq!(answer(well, text.clone()).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text.ends_with("- kernel ready: gone\n- openfaas not ready: gone\n"), "{text}");
+        let (well, text) = report(&[component("kernel", true)]);
+        assert_eq!(answer(well, text).status(), StatusCode::OK);
     }
 }

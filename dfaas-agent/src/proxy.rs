@@ -63,6 +63,8 @@ pub struct Health {
     pub restarts: u64,
     /// Result of the health checks of the peers' proxies.
     pub peers: BTreeMap<NodeId, bool>,
+    /// False: calls of this node's functions go to peers, or are refused.
+    pub gateway_up: bool,
 }
 
 enum Process {
@@ -152,12 +154,13 @@ impl Proxy {
         let cli = self.cli();
         let answer = cli.ask("show info").await?;
         let pid = runtime_api::info_field(&answer, "Pid").and_then(|pid| pid.parse().ok()).unwrap_or(0);
-        let peers = stat::peer_states(&cli.ask(SHOW_SERVERS).await?);
+        let servers = cli.ask(SHOW_SERVERS).await?;
+        let (peers, gateway_up) = (stat::peer_states(&servers), stat::gateway_is_up(&servers));
         let restarts = match &self.process {
             Process::Managed(managed) => managed.restarts(),
             Process::External(_) => 0,
         };
-        Ok(Health { pid, restarts, peers })
+        Ok(Health { pid, restarts, peers, gateway_up })
     }
 
     /// Compares what HAProxy runs with what it was told, and puts right what differs: how many values did. A process that

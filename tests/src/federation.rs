@@ -46,7 +46,8 @@ pub struct Federation {
     pub nodes: Vec<Node>,
     options: Options,
     directory: PathBuf,
-    gateways: Vec<FunctionGateway>,
+    /// Of nodes whose functions outlive the agent; `None` while it is dead.
+    gateways: Vec<Option<FunctionGateway>>,
     network: Network,
     // Last: whoever finds it free removes what has this prefix.
     lease: Lease,
@@ -95,7 +96,7 @@ impl Federation {
         let bootstrap = self.nodes.first().map(|first| format!("/ip4/{}/tcp/31600/p2p/{}", first.address, first.id));
         node.write_settings(&self.options, i, bootstrap)?;
         if self.options.functions == Functions::Lasting {
-            self.gateways.push(FunctionGateway::start(&host.namespace.entrance()?)?);
+            self.gateways.push(Some(FunctionGateway::start(&host.namespace.entrance()?)?));
         }
         self.nodes.push(node);
         Ok(())
@@ -225,6 +226,21 @@ impl Federation {
     pub fn stop_agent(&mut self, i: usize) -> Result<()> {
         self.nodes[i].ask_to_end()?;
         self.nodes[i].wait_end(Instant::now() + END)
+    }
+
+    /// Ends the gateway of functions that outlive the agent, as a crash would.
+    pub fn kill_gateway(&mut self, i: usize) -> Result<()> {
+        let gateway = self.gateways.get_mut(i).and_then(Option::take);
+        gateway.with_context(|| format!("node {i} has no running gateway of its own"))?.kill();
+        Ok(())
+    }
+
+    /// Starts the gateway of a node whose gateway was killed.
+    pub fn start_gateway(&mut self, i: usize) -> Result<()> {
+        let entrance = self.network.hosts[i].namespace.entrance()?;
+        let place = self.gateways.get_mut(i).filter(|gateway| gateway.is_none());
+        *place.with_context(|| format!("node {i} has no dead gateway"))? = Some(FunctionGateway::start(&entrance)?);
+        Ok(())
     }
 
     /// Process id of the node's HAProxy: of the master, if it has workers.

@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{
             AtomicBool, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
@@ -74,6 +74,7 @@ struct Counts {
 pub struct Link {
     stop: Arc<AtomicBool>,
     counts: Arc<Counts>,
+    impairment: Arc<Mutex<Impairment>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -81,11 +82,12 @@ impl Link {
     /// Between two interfaces of the namespace that the calling thread is in.
     pub fn between(a: &str, b: &str, impairment: Impairment, seed: u64) -> Result<Self> {
         let [a, b] = [packet_socket(a)?, packet_socket(b)?].map(Arc::new);
-        let mut link = Self { stop: Arc::default(), counts: Arc::default(), threads: Vec::new() };
+        let impairment = Arc::new(Mutex::new(impairment));
+        let mut link = Self { stop: Arc::default(), counts: Arc::default(), impairment, threads: Vec::new() };
         for (from, to, seed) in [(&a, &b, seed), (&b, &a, seed ^ u64::MAX)] {
             let (from, to) = (Arc::clone(from), Arc::clone(to));
             let (stop, counts) = (Arc::clone(&link.stop), Arc::clone(&link.counts));
-            let random = StdRng::seed_from_u64(seed);
+            let (random, impairment) = (StdRng::seed_from_u64(seed), Arc::clone(&link.impairment));
             let mut way = Way { from, to, impairment, random, delayed: VecDeque::new(), counts };
             let thread = thread::Builder::new().name("link".into()).spawn(move || {
                 let mut frame = vec![0; MAX_FRAME_BYTES];
@@ -99,6 +101,11 @@ impl Link {
             link.threads.push(thread);
         }
         Ok(link)
+    }
+
+    /// Makes it better or worse for the frames to come.
+    pub fn change(&self, impairment: Impairment) {
+        *self.impairment.lock().unwrap_or_else(PoisonError::into_inner) = impairment;
     }
 
     /// Frames that came in, and those of them that were lost.
@@ -120,7 +127,7 @@ impl Drop for Link {
 struct Way {
     from: Arc<OwnedFd>,
     to: Arc<OwnedFd>,
-    impairment: Impairment,
+    impairment: Arc<Mutex<Impairment>>,
     random: StdRng,
     delayed: VecDeque<(Instant, Vec<u8>)>,
     counts: Arc<Counts>,
@@ -156,14 +163,15 @@ impl Way {
 
     fn take(&mut self, frame: &[u8]) {
         self.counts.seen.fetch_add(1, Relaxed);
-        let fate = self.impairment.fate(&mut self.random);
+        let impairment = *self.impairment.lock().unwrap_or_else(PoisonError::into_inner);
+        let fate = impairment.fate(&mut self.random);
         if fate.copies == 0 || fate.delayed && self.delayed.len() >= MAX_DELAYED {
             self.counts.lost.fetch_add(1, Relaxed);
             return;
         }
         for _ in 0..fate.copies {
             if fate.delayed {
-                self.delayed.push_back((Instant::now() + self.impairment.delay, frame.to_vec()));
+                self.delayed.push_back((Instant::now() + impairment.delay, frame.to_vec()));
             } else {
                 self.pass_on(frame);
             }

@@ -20,7 +20,7 @@ use self::{
     margin::{Forecasters, News},
     model::Model,
 };
-use super::rhythm::{period_number, wall_clock};
+use super::rhythm::{Periods, wall_clock};
 use crate::{
     config::{PlanningConfig, StrategyConfig},
     forecast::{Usage, fallback::Fallback},
@@ -92,7 +92,7 @@ impl Planner {
             model: Model::new(node, planning, model_log)?,
             platform,
             strategy: None,
-            period: 0,
+            periods: Periods::default(),
             news: News::default(),
             fallback: Fallback::new(SHORTEST_LIFETIME),
         };
@@ -117,7 +117,7 @@ struct Task {
     model: Model,
     platform: Arc<dyn Platform>,
     strategy: Option<Strategy>,
-    period: u128,
+    periods: Periods,
     news: News,
     fallback: Fallback<Outcome>,
 }
@@ -142,12 +142,11 @@ impl Task {
         let strategy = observed.strategy.strategy;
         if self.strategy != Some(strategy) {
             let lifetime = (observed.strategy.period * LIFETIME_PERIODS).max(SHORTEST_LIFETIME);
-            (self.strategy, self.fallback, self.period) = (Some(strategy), Fallback::new(lifetime), 0);
+            (self.strategy, self.fallback) = (Some(strategy), Fallback::new(lifetime));
+            self.periods = Periods::default();
         }
         self.forecasters.learn(observed, &self.platform.cpu_times());
-        let period = period_number(wall_clock(), observed.strategy.period);
-        let is_period = period != self.period;
-        self.period = period;
+        let is_period = self.periods.begins(wall_clock(), observed.strategy.period);
         let news = self.news.take(observed);
         let outcome = match strategy {
             Strategy::NodeMargin => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
@@ -34,11 +34,15 @@ pub(super) struct ProxyView {
     /// Values that were found to differ from it, and put right.
     pub(super) repaired: u64,
     pub(super) reloads: u64,
+    /// HAProxy cannot connect to this node's gateway.
+    pub(super) gateway_down: bool,
 }
 
 pub(super) struct ProxyTask {
     decisions: watch::Sender<Arc<Decision>>,
     pub(super) view: watch::Receiver<ProxyView>,
+    /// HAProxy obeys another decision: what was promised on condition of it can be told.
+    pub(super) obeys: Arc<Notify>,
     stop: mpsc::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -48,7 +52,7 @@ impl ProxyTask {
     pub(super) fn none() -> Self {
         let (decisions, _) = watch::channel(Arc::new(Decision::default()));
         let (_, view) = watch::channel(ProxyView::default());
-        Self { decisions, view, stop: mpsc::channel(1).0, task: tokio::spawn(async {}) }
+        Self { decisions, view, obeys: Arc::default(), stop: mpsc::channel(1).0, task: tokio::spawn(async {}) }
     }
 
     /// Waits until HAProxy serves. A failure is told in the view and tried again with the next decision.
@@ -57,8 +61,9 @@ impl ProxyTask {
         let (shown, view) = watch::channel(ProxyView::default());
         let (stop, stopped) = mpsc::channel(1);
         let proxy = open(&settings, &receiver, &shown).await;
-        let task = tokio::spawn(run(settings, proxy, receiver, shown, stopped));
-        Self { decisions, view, stop, task }
+        let obeys = Arc::new(Notify::new());
+        let task = tokio::spawn(run(settings, proxy, receiver, shown, stopped, Arc::clone(&obeys)));
+        Self { decisions, view, obeys, stop, task }
     }
 
     pub(super) fn apply(&self, decision: Arc<Decision>) {
@@ -110,6 +115,7 @@ async fn run(
     mut decisions: watch::Receiver<Arc<Decision>>,
     shown: watch::Sender<ProxyView>,
     mut stopped: mpsc::Receiver<bool>,
+    obeys: Arc<Notify>,
 ) {
     let mut tick = interval(SAMPLE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,6 +170,7 @@ async fn run(
                         view.obeyed = decision;
                         view.reloads += u64::from(applied == Applied::Reloaded);
                     });
+                    obeys.notify_one();
                 }
                 Err(e) => refused(&shown, &format!("{e}")),
             }
@@ -200,6 +207,7 @@ async fn observe(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) {
         Ok(health) => shown.send_modify(|view| {
             view.restarts = health.restarts;
             view.pid = health.pid;
+            view.gateway_down = !health.gateway_up;
             view.error = None;
         }),
         Err(e) => report(shown, &format!("{e}")),

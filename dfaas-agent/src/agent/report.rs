@@ -124,8 +124,11 @@ impl Agent {
             PlatformKind::OpenFaas => "openfaas",
             PlatformKind::Embedded => "embedded",
         };
-        let detail = view.error.clone().unwrap_or_else(|| format!("{} functions", view.functions.len()));
-        Component { kind: kind.into(), healthy: view.error.is_none() && view.known, detail }
+        let down = self.proxy.view.borrow().gateway_down.then(|| "haproxy cannot connect to the gateway".to_owned());
+        let wrong = view.error.clone().or(down);
+        let healthy = wrong.is_none() && view.known;
+        let detail = wrong.unwrap_or_else(|| format!("{} functions", view.functions.len()));
+        Component { kind: kind.into(), healthy, detail }
     }
 
     fn overlay_status(&self) -> Component {
@@ -220,6 +223,22 @@ impl Agent {
             } else {
                 tracing::warn!(%function, %source, "{}", verdict.map_or("unknown event", Verdict::text));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{metrics, strategy::test_names::node};
+
+    #[test]
+    fn the_originals_metrics_have_their_names() {
+        let iterations = Iterations::new().unwrap();
+        iterations.done(Duration::from_millis(250));
+        let text = metrics::render(&nothing(&node(1)), &iterations, &[]).unwrap();
+        for line in ["dfaas_agent_strategy_iterations 1", "dfaas_agent_strategy_iteration_duration_seconds 0.25"] {
+            assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
         }
     }
 }

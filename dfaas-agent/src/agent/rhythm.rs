@@ -13,8 +13,19 @@ pub(super) fn wall_clock() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Tells when a period begins. A clock that jumps begins another one, and no more.
+#[derive(Debug, Default)]
+pub(super) struct Periods(u128);
+
+impl Periods {
+    pub(super) fn begins(&mut self, time: Duration, period: Duration) -> bool {
+        let now = period_number(time, period);
+        std::mem::replace(&mut self.0, now) != now
+    }
+}
+
 /// Number of the period of this length that a wall-clock time is in.
-pub(super) fn period_number(time: Duration, period: Duration) -> u128 {
+fn period_number(time: Duration, period: Duration) -> u128 {
     time.as_millis() / period.as_millis().max(1)
 }
 
@@ -86,6 +97,38 @@ mod tests {
         for (second, expected) in [(10, 0), (29, 0), (30, 100), (59, 100), (60, 100)] {
             rhythm.step(Duration::from_secs(12 * 3600 + second), &settings(true), &overloaded());
             assert_eq!(weight(&rhythm), expected, "at second {second}");
+        }
+    }
+
+    const HOUR_S: u64 = 3_600;
+
+    #[test]
+    fn a_clock_that_jumps_an_hour_begins_one_period_and_no_more() {
+        let period = Duration::from_secs(7);
+        for jumped_s in [2 * HOUR_S, 0] {
+            let mut periods = Periods::default();
+            let mut begun = |from_s: u64, to_s: u64| -> usize {
+                (from_s * 4..to_s * 4).filter(|n| periods.begins(Duration::from_millis(n * 250), period)).count()
+            };
+            assert_eq!(begun(HOUR_S, HOUR_S + 70), 11, "the first, and one every 7 seconds");
+            let after_jump = begun(jumped_s + 70, jumped_s + 140);
+            assert!((10..=11).contains(&after_jump), "{after_jump} periods in 70 s");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_an_hour_changes_neither_grants_nor_weights() {
+        let told = |rhythm: &Rhythm| rhythm.compat().unwrap().entry(&function("f"), &node(1));
+        for jumped_s in [13 * HOUR_S, 11 * HOUR_S, 13 * HOUR_S + 17, 11 * HOUR_S - 17] {
+            let mut rhythm = Rhythm::default();
+            for second in 10..70 {
+                rhythm.step(Duration::from_secs(12 * HOUR_S + second), &settings(true), &overloaded());
+            }
+            let before = told(&rhythm);
+            for second in 70..200 {
+                rhythm.step(Duration::from_secs(jumped_s + second), &settings(true), &overloaded());
+                assert_eq!(told(&rhythm), before, "{second} s after the start, with a jump to {jumped_s} s");
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What this node tells the others: a state to each of our own kind as soon as something changes, the original's
 //! broadcast once a period.
 
+mod broadcast;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -11,7 +13,7 @@ use std::{
 use super::{
     Agent,
     platform_task::Deployed,
-    rhythm::{period_number, wall_clock},
+    rhythm::{Periods, wall_clock},
 };
 use crate::{
     decision::FunctionTable,
@@ -19,10 +21,9 @@ use crate::{
     name::{FunctionName, NodeId},
     p2p::{
         direct::{self, FunctionState, NodeState},
-        message::{MarginInfo, Message, NodeMarginInfo, ProxyAddress, RecalcInfo, StaticInfo},
+        message::ProxyAddress,
     },
     peers::tunnel_key,
-    strategy::Strategy,
 };
 
 /// At most one state per peer in this time.
@@ -37,16 +38,26 @@ pub(super) struct Spoken {
     started_ms: u64,
     sequence: u64,
     states: BTreeMap<NodeId, (BTreeMap<FunctionName, FunctionState>, Instant)>,
-    /// Number of the period of the last broadcast, since 1970.
-    period: u128,
+    periods: Periods,
     /// A broadcast is due since then.
     due: Option<Instant>,
+    /// When a state may be sent that came too soon after the last one.
+    held_until: Option<Instant>,
 }
 
 impl Spoken {
     pub(super) fn new() -> Self {
         let started_ms = wall_clock().as_millis() as u64;
-        Self { started_ms, sequence: 0, states: BTreeMap::new(), period: 0, due: None }
+        let (states, periods) = (BTreeMap::new(), Periods::default());
+        Self { started_ms, sequence: 0, states, periods, due: None, held_until: None }
+    }
+
+    /// Ends when a state that was held back may be sent.
+    pub(super) async fn held(&self) {
+        match self.held_until {
+            Some(time) => tokio::time::sleep_until(time.into()).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -54,9 +65,7 @@ impl Agent {
     pub(super) fn speak(&mut self, now: Instant) {
         self.send_states(now);
         // Aligned to the wall clock, as the original's (reference section 6.1.1).
-        let period = period_number(wall_clock(), self.config.strategy.period);
-        if period != self.spoken.period {
-            self.spoken.period = period;
+        if self.spoken.periods.begins(wall_clock(), self.config.strategy.period) {
             self.spoken.due = Some(now);
         }
         // What is promised must be known to HAProxy first.
@@ -91,11 +100,16 @@ impl Agent {
     fn send_states(&mut self, now: Instant) {
         let peers = self.direct_peers();
         self.spoken.states.retain(|node, _| peers.contains(node));
+        self.spoken.held_until = None;
         for peer in peers {
             let functions = self.function_states(&peer);
             if let Some((said, when)) = self.spoken.states.get(&peer) {
                 let age = now.duration_since(*when);
                 let due = age >= self.config.overlay.heartbeat || is_news(said, &functions);
+                if due && age < STATE_INTERVAL {
+                    let time = *when + STATE_INTERVAL;
+                    self.spoken.held_until = Some(self.spoken.held_until.map_or(time, |held| held.min(time)));
+                }
                 if age < STATE_INTERVAL || !due {
                     continue;
                 }
@@ -133,9 +147,9 @@ impl Agent {
         }
     }
 
-    /// Functions deployed here, with what the peer may send.
+    /// Functions deployed here, with what the peer may send: nothing while they cannot be reached.
     fn function_states(&self, peer: &NodeId) -> BTreeMap<FunctionName, FunctionState> {
-        let expected = self.is_expected(peer);
+        let expected = self.is_expected(peer) && !self.proxy.view.borrow().gateway_down;
         let obeyed = Arc::clone(&self.proxy.view.borrow().obeyed);
         let granted = |table: &FunctionTable| table.limits_in.get(peer).copied().unwrap_or(0.0);
         let state = |(name, deployed): (&FunctionName, &Deployed)| {
@@ -160,38 +174,6 @@ impl Agent {
     /// Where other nodes' proxies send calls.
     fn own_proxy(&self) -> ProxyAddress {
         ProxyAddress { host: self.config.node.host.clone(), port: self.config.node.peer_port }
-    }
-
-    /// For original agents of the same strategy, which do not know our direct protocol.
-    fn broadcasts(&self) -> Vec<Message> {
-        let proxy = self.own_proxy();
-        let functions = || self.functions.borrow().functions.keys().cloned().collect();
-        match self.config.strategy.strategy {
-            Strategy::Recalc => vec![self.grants()],
-            Strategy::Static => vec![Message::Static(StaticInfo { proxy, functions: functions() })],
-            // The information first: a margin of an unknown node ends an original agent (reference section 12, B5).
-            Strategy::NodeMargin => {
-                let planning = &self.config.planning;
-                let (node_type, max_values) = (planning.node_type, planning.thresholds.into());
-                let info = NodeMarginInfo { proxy, node_type, max_values, functions: functions() };
-                let margin = self.planner.planned.borrow().margin;
-                let margin = margin.map(|m| Message::Margin(MarginInfo { margin: m.margin, load: m.load }));
-                std::iter::once(Message::NodeMargin(info)).chain(margin).collect()
-            }
-            Strategy::AllLocal | Strategy::RlAgent => Vec::new(),
-        }
-    }
-
-    /// Our own functions for every connected peer, which the original accepts and which avoids its habit of announcing
-    /// each other's (reference section 12, B10). Names that would break its configuration are left out (B15).
-    fn grants(&self) -> Message {
-        let proxy = self.own_proxy();
-        let limits_for = |peer: &NodeId| {
-            let states = self.function_states(peer).into_iter().filter(|(name, _)| !name.as_str().contains('-'));
-            states.map(|(name, state)| (name, state.limit.floor())).collect::<BTreeMap<_, _>>()
-        };
-        let limits = self.overlay.connected().into_keys().map(|peer| (peer.clone(), limits_for(&peer))).collect();
-        Message::Recalc(RecalcInfo { proxy, limits })
     }
 }
 

@@ -144,11 +144,6 @@ impl NodeState {
         Ok(state)
     }
 
-    /// Order of the states of one peer.
-    pub(super) fn age(&self) -> (u64, u64) {
-        (self.started_ms, self.sequence)
-    }
-
     fn check(&self) -> Result<(), StateError> {
         if self.version != VERSION {
             return Err(StateError::Version(self.version));

@@ -199,6 +199,18 @@ mod tests {
         assert_eq!(Processes::parse("Unknown command\n"), None);
     }
 
+    /// The clock of the test runs while everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_says_nothing_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("runtime.sock");
+        let silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let cli = Cli::new(socket);
+        let held = async { silent.accept().await.unwrap() };
+        let (answer, _held) = tokio::join!(cli.ask("show info"), held);
+        assert!(matches!(answer, Err(CliError::TimedOut { .. })), "{answer:?}");
+    }
+
     #[test]
     fn info_fields_need_their_whole_name() {
         let info = "Pid: 12\nPidfile: x\ndescription: dfaas-1\n";

@@ -18,7 +18,8 @@ pub struct Sample {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FunctionSample {
-    /// First requests of connections the kernel placed here; the kernel has counted them too.
+    /// First requests of connections the kernel placed here, as far as they were executed here; the kernel has counted
+    /// them too.
     pub placed_first: u64,
     /// Later requests on such connections.
     pub placed_kept: u64,
@@ -26,7 +27,7 @@ pub struct FunctionSample {
     pub service: u64,
     /// Calls of clients and peers that this node executed.
     pub served_local: u64,
-    /// Client calls answered with 429.
+    /// Client calls answered with 429, or 503 while the gateway is down.
     pub refused: u64,
     pub from_peers: BTreeMap<NodeId, PeerSample>,
     /// Client calls that each peer answered.
@@ -48,6 +49,6 @@ pub struct PeerSample {
     pub forwarded: u64,
     /// Requests on connections its kernel handed to ours.
     pub handed_off: u64,
-    /// Answered with 429: above the grant, or not deployed here.
+    /// Answered with 429 (above the grant, or not deployed here), or 503 while the gateway is down.
     pub refused: u64,
 }

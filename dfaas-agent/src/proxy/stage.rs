@@ -21,8 +21,8 @@ pub(super) fn read(answer: &str, now: SystemTime) -> Option<u32> {
         line.rsplit_once('<')?.1.strip_suffix('>')?.parse::<u32>().ok()
     };
     let said = UNIX_EPOCH + Duration::from_secs(value("proc.stage_at:")?.into());
-    // HAProxy cuts the second off.
-    let age = now.duration_since(said).unwrap_or_default();
+    // HAProxy cuts the second off. What was said in the future was said before the clock went back.
+    let age = now.duration_since(said).ok()?;
     (age < LIFETIME + Duration::from_secs(1)).then(|| value("proc.stage:")).flatten()
 }
 
@@ -38,6 +38,7 @@ mod tests {
         assert_eq!(read(answer, at(1_795_562_774)), Some(7));
         assert_eq!(read(answer, at(1_795_562_779)), Some(7));
         assert_eq!(read(answer, at(1_795_562_780)), None);
+        assert_eq!(read(answer, at(1_795_562_774 - 3_600)), None, "the clock went back an hour");
         assert_eq!(read("Variable not found.\n\nVariable not found.\n", at(0)), None);
         assert_eq!(read("proc.stage: type=sint value=<-1>\nproc.stage_at: type=sint value=<5>\n", at(5)), None);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tables::{CHECKS, local_backend, peers_backend};
+use super::tables::{CHECKS, GATEWAY, local_backend, peers_backend};
 use crate::name::{FunctionName, NodeId};
 
 /// Servers only.
@@ -49,6 +49,12 @@ pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
     let Some(rows) = Rows::of(stat, ["status"]) else { return BTreeMap::new() };
     let checks = rows.filter(|(backend, _, _)| *backend == CHECKS);
     checks.filter_map(|(_, server, [status])| Some((server.parse().ok()?, status.starts_with("UP")))).collect()
+}
+
+/// False only where HAProxy says that this node's gateway is down.
+pub(super) fn gateway_is_up(stat: &str) -> bool {
+    let Some(mut rows) = Rows::of(stat, ["status"]) else { return true };
+    !rows.any(|(backend, _, [status])| backend == GATEWAY && status.starts_with("DOWN"))
 }
 
 /// Backend, server and the wanted columns of each row.
@@ -100,6 +106,15 @@ mod tests {
         assert_eq!(up("UP 1/2"), [true]);
         assert_eq!(up("DOWN"), [false]);
         assert!(peer_states("garbage").is_empty());
+    }
+
+    #[test]
+    fn the_gateway_is_up_until_haproxy_says_otherwise() {
+        let up = |status: &str| {
+            gateway_is_up(&format!("# pxname,svname,status,\nlocal:f,gateway,DOWN,\n{GATEWAY},gateway,{status},\n"))
+        };
+        assert_eq!(["UP", "UP 2/3", "no check", "DOWN", "DOWN 1/2"].map(up), [true, true, true, false, false]);
+        assert!(gateway_is_up("garbage"));
     }
 
     #[test]

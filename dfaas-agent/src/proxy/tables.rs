@@ -14,6 +14,8 @@ pub(super) const SLOT_STEP: u64 = 6_181;
 pub(super) const NO_FUNCTION: &str = "_";
 /// Servers that only carry the health checks of the peers.
 pub(super) const CHECKS: &str = "checks";
+/// The backend, and its server, that carries the health check of this node's gateway.
+pub(super) const GATEWAY: &str = "gateway";
 
 /// Position of each count in the rows of `st_calls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -69,6 +69,12 @@ impl Server {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// Takes no connection any more.
+    pub(crate) async fn kill(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+
     /// A header of the last call.
     pub(crate) fn seen(&self, name: &str) -> Option<String> {
         Some(self.last.lock().unwrap().get(name)?.to_str().unwrap().to_owned())

@@ -4,8 +4,10 @@
 
 mod adoption;
 mod client;
+mod gateway;
 mod harness;
 mod limits;
+mod original;
 mod random;
 mod reload;
 mod rules;

@@ -4,8 +4,11 @@
 
 mod control;
 mod forgery;
+mod gateway;
+mod loss;
 mod modes;
 mod planned;
+mod reaction;
 mod serving;
 mod steady;
 mod survival;

@@ -101,8 +101,8 @@ fn forecaster(bed: &Bed, node: usize) -> Service {
     Service::start(&place, FORECASTER.parse::<SocketAddr>().unwrap(), router).unwrap()
 }
 
-#[test]
-fn an_overloaded_node_sends_what_its_peers_margins_allow() {
+/// A federation with node margin, and the forecaster of each node.
+fn margin_bed() -> (Bed, Vec<Service>) {
     let bed = bed(
         "nodemarginstrategy",
         &[
@@ -114,13 +114,19 @@ fn an_overloaded_node_sends_what_its_peers_margins_allow() {
             ("AGENT_RECALC_PERIOD", "3s"),
         ],
     );
-    let _forecasters: Vec<_> = (0..3).map(|i| forecaster(&bed, i)).collect();
+    let forecasters = (0..3).map(|i| forecaster(&bed, i)).collect();
     bed.wait_until(SETTLE, |statuses| {
         let lacking =
             statuses.iter().find(|(_, s)| s.margin.as_ref().is_none_or(|m| m.offered <= 0.0 || m.peers.len() < 2));
         lacking.map(|(name, status)| format!("{name} offers nothing, or is offered nothing: {:?}", status.margin))
     })
     .unwrap();
+    (bed, forecasters)
+}
+
+#[test]
+fn an_overloaded_node_sends_what_its_peers_margins_allow() {
+    let (bed, _forecasters) = margin_bed();
     // 12 calls per second are 170 percent of the threshold of 120: 7 may stay.
     let tally = load(&bed, 12.0, 14);
     let total = tally.total_from(5);
@@ -129,5 +135,32 @@ fn an_overloaded_node_sends_what_its_peers_margins_allow() {
         bed.nodes.iter().map(|node| total.served_by(&node.id) as f64 / total.calls() as f64).collect();
     assert!((0.5..0.66).contains(&shares[0]), "{shares:?}");
     assert!(shares[1] > 0.1 && shares[2] > 0.1, "{shares:?}");
+    bed.stop();
+}
+
+#[test]
+fn a_plan_holds_for_a_while_without_the_forecaster_and_is_renewed_when_it_is_back() {
+    let (bed, mut forecasters) = margin_bed();
+    let call = Call::post(bed.url(0, "/function/figlet"), "hello").timeout(Duration::from_secs(20));
+    let load = Load { call, rate: 12.0, duration: None, connections: Connections::PerCall };
+    let load = load.start(&bed.from()).unwrap();
+    let shares = |status: &Status| weights(status).0 < 100;
+    let standing = |status: &Status| status.margin.as_ref().map_or_else(String::new, |m| m.standing.clone());
+    let healthy = |status: &Status| status.planner.as_ref().is_some_and(|planner| planner.healthy);
+    let shown = |status: &Status| format!("{:?}, {:?}, {:?}", weights(status), status.margin, status.planner);
+    wait(&bed, |status| (!shares(status)).then(|| shown(status)));
+
+    drop(forecasters.remove(0));
+    wait(&bed, |status| (standing(status) != "last").then(|| shown(status)));
+    let status = bed.status(0).unwrap();
+    // Unless this machine was so slow that its time is over already.
+    assert!(standing(&status) != "last" || (shares(&status) && !healthy(&status)), "{}", shown(&status));
+    wait(&bed, |status| (shares(status) || healthy(status)).then(|| shown(status)));
+
+    let _again = forecaster(&bed, 0);
+    wait(&bed, |status| (!shares(status) || !healthy(status)).then(|| shown(status)));
+    let tally = load.stop().unwrap();
+    let total = tally.total();
+    assert_eq!(total.unsuccessful(), 0, "{:?}\n{}", total.outcomes, tally.troubles());
     bed.stop();
 }

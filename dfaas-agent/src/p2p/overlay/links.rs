@@ -60,7 +60,7 @@ impl Overlay {
         self.dial.connected(peer);
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node, Instant::now()));
         let first = entry.links.is_empty();
-        entry.links.insert(connection, Link { remote, dialled });
+        entry.links.insert(connection, Link { made: Instant::now(), remote, dialled });
         if first {
             tracing::info!(%peer, %remote, "connected");
             self.outbox.connected(entry.node.clone(), remote);

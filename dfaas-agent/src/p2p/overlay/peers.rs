@@ -38,17 +38,37 @@ pub(super) struct Peer {
     pub(super) told: bool,
     /// Where others may dial it.
     pub(super) addresses: Vec<Multiaddr>,
-    /// Age of its newest state.
-    pub(super) last_state: Option<(u64, u64)>,
+    /// Its newest state.
+    pub(super) last_state: Option<Heard>,
     pub(super) states: Bucket,
     pub(super) broadcasts: Bucket,
 }
 
 /// One connection.
 pub(super) struct Link {
+    pub(super) made: Instant,
     pub(super) remote: IpAddr,
     /// The address we dialled, if we did.
     pub(super) dialled: Option<Multiaddr>,
+}
+
+/// Which state it was, and by which connection it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) started_ms: u64,
+    pub(super) sequence: u64,
+    pub(super) link_made: Instant,
+}
+
+impl Heard {
+    /// Of two runs of a peer the later one is that with the later connection, whatever its clock said when it started: the
+    /// connections of a peer that died without a word linger here.
+    pub(super) fn is_newer_than(&self, last: &Self) -> bool {
+        if self.started_ms == last.started_ms {
+            return self.sequence > last.sequence;
+        }
+        (self.link_made, self.started_ms) > (last.link_made, last.started_ms)
+    }
 }
 
 /// What a peer says of itself, cut to a sane size.
@@ -111,6 +131,9 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    const HOUR_MS: u64 = 3_600_000;
 
     #[test]
     fn only_who_says_to_be_no_node_is_a_stranger_and_not_at_once() {
@@ -125,5 +148,30 @@ mod tests {
         assert!(!peer(Some(&["/meshsub/1.1.0"])).is_stranger(later), "an original agent");
         assert!(!peer(Some(&[direct::PROTOCOL])).is_stranger(later));
         assert!(!peer(None).is_stranger(later), "it has not said yet");
+    }
+
+    #[test]
+    fn a_restarted_peer_is_heard_whatever_its_clock_says() {
+        let first_link = Instant::now();
+        let heard = |started_ms, sequence, link_s| Heard {
+            started_ms,
+            sequence,
+            link_made: first_link + Duration::from_secs(link_s),
+        };
+        let last = heard(2 * HOUR_MS, 50, 0);
+        for (state, is_news) in [
+            (heard(2 * HOUR_MS, 51, 0), true),
+            (heard(2 * HOUR_MS, 50, 0), false),
+            // Another connection of the same run.
+            (heard(2 * HOUR_MS, 49, 9), false),
+            (heard(3 * HOUR_MS, 1, 9), true),
+            // The clock went back before the restart.
+            (heard(HOUR_MS, 1, 9), true),
+            (heard(HOUR_MS, 99, 0), false),
+        ] {
+            assert_eq!(state.is_newer_than(&last), is_news, "{state:?}");
+        }
+        // What the dead run had sent may still come after the first word of the new one.
+        assert!(!heard(2 * HOUR_MS, 51, 0).is_newer_than(&heard(HOUR_MS, 1, 9)));
     }
 }

@@ -8,10 +8,14 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId,
     request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
+    swarm::ConnectionId,
 };
 use rand::seq::IteratorRandom;
 
-use super::{Overlay, peers::About};
+use super::{
+    Overlay,
+    peers::{About, Heard},
+};
 use crate::p2p::{
     address::{MAX_ADDRESSES, dialable},
     counters::Count,
@@ -44,8 +48,10 @@ impl Overlay {
 
     pub(super) fn on_direct(&mut self, event: Event) {
         match event {
-            Event::Message { peer, message, .. } => match message {
-                request_response::Message::Request { request, channel, .. } => self.on_state(peer, &request, channel),
+            Event::Message { peer, connection_id, message } => match message {
+                request_response::Message::Request { request, channel, .. } => {
+                    self.on_state(peer, connection_id, &request, channel);
+                }
                 request_response::Message::Response { request_id, response } => {
                     self.on_ack(peer, request_id, &response);
                 }
@@ -64,9 +70,11 @@ impl Overlay {
     }
 
     /// A state that gets no answer is sent again by the peer.
-    fn on_state(&mut self, peer: PeerId, bytes: &[u8], channel: ResponseChannel<Vec<u8>>) {
+    fn on_state(&mut self, peer: PeerId, link: ConnectionId, bytes: &[u8], channel: ResponseChannel<Vec<u8>>) {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let (node, last) = (entry.node.clone(), entry.last_state);
+        // A connection may be gone already: its last word counts as one by the link of the word before.
+        let link_made = entry.links.get(&link).map(|link| link.made).or(last.map(|last| last.link_made));
         if !entry.states.take(Instant::now()) {
             self.tally(&node, STATE, Count::StateFlood);
             return;
@@ -84,13 +92,14 @@ impl Overlay {
                 Ack { refused, ..Ack::default() }
             }
             Ok(state) => {
-                let (age, sequence) = (state.age(), state.sequence);
-                if last.is_some_and(|last| age <= last) {
+                let (started_ms, sequence) = (state.started_ms, state.sequence);
+                let heard = Heard { started_ms, sequence, link_made: link_made.unwrap_or_else(Instant::now) };
+                if last.is_some_and(|last| !heard.is_newer_than(&last)) {
                     self.tally(&node, STATE, Count::StateStale);
                 } else if self.tell(OverlayEvent::State { from: node.clone(), state }, Count::StateDropped) {
                     self.tally(&node, STATE, Count::StateReceived);
                     if let Some(entry) = self.peers.get_mut(&peer) {
-                        entry.last_state = Some(age);
+                        entry.last_state = Some(heard);
                     }
                 } else {
                     return;

@@ -1,4 +1,4 @@
-//! Backends: per function this node and its peers; once for all the health checks of the peers.
+//! Backends: per function this node and its peers; once for all the health checks of the gateway and the peers.
 
 use super::{Text, global::server_timeout, peers, values::Values};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     name::Host,
     proxy::{
         settings::ProxySettings,
-        tables::{CHECKS, Count, local_backend, peers_backend},
+        tables::{CHECKS, Count, GATEWAY, local_backend, peers_backend},
     },
 };
 
@@ -20,8 +20,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line(format!("http-response set-header X-Server {}", settings.host));
         text.line(format!("http-response set-header DFaaS-Node-ID {}", settings.node));
         text.line(format!("http-response sc-inc-gpc({},0) {ANSWERED_WELL}", Count::ServedWell.index()));
-        let address = server_address(&settings.gateway_host, settings.gateway_port);
-        text.line(format!("server gateway {address}"));
+        text.line(format!("server gateway {} track {GATEWAY}/{GATEWAY}", gateway_address(settings)));
 
         if peers(settings, decision).next().is_none() {
             continue;
@@ -42,7 +41,21 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
             text.line(format!("server {id} {address} weight {weight} track {CHECKS}/{id}"));
         }
     }
+    gateway_check(text, settings);
     checks(text, settings, decision);
+}
+
+/// A dead gateway refuses connections and is down after 1.5 s at most. One that is merely slow stays up: only a connection
+/// is asked for, with the patience of a call, three times; errors of calls say nothing about it, functions make them too.
+fn gateway_check(text: &mut Text, settings: &ProxySettings) {
+    text.section(format!("backend {GATEWAY}"));
+    text.line("log global");
+    let check = "check inter 1s fastinter 250ms downinter 250ms fall 3 rise 1";
+    text.line(format!("server {GATEWAY} {} {check}", gateway_address(settings)));
+}
+
+fn gateway_address(settings: &ProxySettings) -> String {
+    server_address(&settings.gateway_host, settings.gateway_port)
 }
 
 fn checks(text: &mut Text, settings: &ProxySettings, decision: &Decision) {

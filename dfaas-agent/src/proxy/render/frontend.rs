@@ -7,7 +7,7 @@ use super::Text;
 use crate::proxy::{
     settings::ProxySettings,
     stage,
-    tables::{Count, NO_FUNCTION, SLOT_STEP, SLOTS},
+    tables::{Count, GATEWAY, NO_FUNCTION, SLOT_STEP, SLOTS},
 };
 
 const FROM_NODE: &str = "{ req.fhdr_cnt(DFaaS-Node-ID) gt 0 }";
@@ -55,6 +55,7 @@ fn steering_frontend(text: &mut Text, settings: &ProxySettings, placed: bool) {
     function_name(text);
     check_sender(text);
     function_limit(text);
+    gateway_state(text);
     if settings.stages {
         for rule in stage::rules() {
             text.line(rule);
@@ -85,6 +86,12 @@ fn function_limit(text: &mut Text) {
     refuse(text, 404, Count::Unknown, "unless { var(txn.local_limit) -m found }");
 }
 
+/// Defines `gateway_up`. A worker that a reload replaces counts no server as usable, though its last calls still reach it.
+fn gateway_state(text: &mut Text) {
+    text.line(format!("acl gateway_up nbsrv({GATEWAY}) gt 0"));
+    text.line("acl gateway_up stopping");
+}
+
 /// Who says to be a node must be a known one and call from one of its addresses.
 fn check_sender(text: &mut Text) {
     text.line(format!("http-request set-var(txn.peer) req.fhdr(DFaaS-Node-ID) if {FROM_NODE}"));
@@ -101,21 +108,23 @@ fn peer_call(text: &mut Text) {
     text.line(format!(
         "http-request set-var(txn.spent) var(txn.pair),table_http_req_rate(tables/st_peers) if {FROM_NODE}"
     ));
+    refuse(text, 503, Count::RefusedGrant, &format!("if {FROM_NODE} !gateway_up"));
     let granted = "{ var(txn.spent),sub(txn.grant) lt 0 } { var(txn.local_limit) -m int ge 0 }";
     text.line(format!("http-request set-var(txn.route) str(local) if {FROM_NODE} {granted}"));
     refuse(text, 429, Count::RefusedGrant, &format!("if {FROM_NODE} !{ROUTED}"));
     text.line(format!("http-request track-sc2 var(txn.pair) table tables/st_peers if {FROM_NODE}"));
 }
 
-/// A client's call: its slot says refusal, this node or the peers; who cannot take it passes it on.
+/// A client's call: its slot says refusal, this node or the peers; who cannot take it passes it on. While the gateway is
+/// down, this node takes none.
 fn client_call(text: &mut Text, placed: bool) {
     if placed {
-        text.line(count(Count::PlacedFirst, &format!("if !{FROM_NODE} {{ http_first_req }}")));
         text.line(count(Count::PlacedKept, &format!("if !{FROM_NODE} !{{ http_first_req }}")));
         text.line(format!(
             "http-request set-var(txn.route) str(local) \
-             if !{FROM_NODE} {{ http_first_req }} {{ var(txn.local_limit) -m int ge 0 }}"
+             if !{FROM_NODE} {{ http_first_req }} {{ var(txn.local_limit) -m int ge 0 }} gateway_up"
         ));
+        text.line(count(Count::PlacedFirst, &format!("if !{FROM_NODE} {{ http_first_req }} {LOCAL}")));
     } else {
         text.line(count(Count::Service, &format!("unless {FROM_NODE}")));
     }
@@ -133,15 +142,16 @@ fn client_call(text: &mut Text, placed: bool) {
     let refused_slot = format!("if !{ROUTED} {{ var(txn.slot),sub(txn.reject_below) lt 0 }}");
     refuse(text, 429, Count::RefusedSaturated, &refused_slot);
     for (target, condition) in [
-        ("local", format!("{{ var(txn.slot),sub(txn.local_below) lt 0 }} {BELOW_LIMIT}")),
+        ("local", format!("{{ var(txn.slot),sub(txn.local_below) lt 0 }} {BELOW_LIMIT} gateway_up")),
         ("peers", format!("{PEERS_USABLE} {{ var(txn.peers) -m int gt 0 }}")),
         // A worker that a reload replaces counts no server as usable, though its last calls still reach them.
         ("peers", format!("{PEERS_USABLE} {{ stopping }}")),
         // The peers' share falls to this node while they are down, if it has a share at all.
-        ("local", format!("{{ var(txn.local_below),sub(txn.reject_below) gt 0 }} {BELOW_LIMIT}")),
+        ("local", format!("{{ var(txn.local_below),sub(txn.reject_below) gt 0 }} {BELOW_LIMIT} gateway_up")),
     ] {
         text.line(format!("http-request set-var(txn.route) str({target}) if !{ROUTED} {condition}"));
     }
+    refuse(text, 503, Count::RefusedSaturated, &format!("if !{ROUTED} !gateway_up"));
     refuse(text, 429, Count::RefusedSaturated, &unless_routed);
 }
 
@@ -159,11 +169,13 @@ fn handoff_frontend(text: &mut Text, address: SocketAddr, sticky: bool) {
     text.line("http-request set-var(txn.peer) dst,map_ip(peer_alias.map)");
     refuse(text, 403, Count::Forbidden, "unless { var(txn.peer) -m found }");
     function_limit(text);
+    gateway_state(text);
     text.line(r#"http-request set-var-fmt(txn.pair) "%[var(txn.name)],%[var(txn.peer)]""#);
     text.line(r#"http-request set-var-fmt(txn.row) "%[var(txn.pair)]@%pid""#);
     text.line("http-request track-sc0 var(txn.row) table tables/st_calls");
     text.line(count(Count::HandedOff, ""));
     refuse(text, 429, Count::RefusedSaturated, "if { var(txn.local_limit) -m int lt 0 }");
+    refuse(text, 503, Count::RefusedSaturated, "unless gateway_up");
     text.line("http-request track-sc2 var(txn.pair) table tables/st_peers");
     text.line("http-request set-var(txn.route) str(local)");
     local_counts(text);
@@ -182,6 +194,7 @@ fn count(count: Count, condition: &str) -> String {
 fn refuse(text: &mut Text, status: u16, reason: Count, condition: &str) {
     let answer = match status {
         429 => r#"content-type application/json string "{\"error\":\"node saturated\"}\n" hdr Retry-After 1"#,
+        503 => r#"content-type application/json string "{\"error\":\"functions unavailable\"}\n" hdr Retry-After 1"#,
         404 => r#"content-type text/plain string "unknown function\n""#,
         _ => r#"content-type text/plain string "forbidden\n""#,
     };

@@ -88,3 +88,44 @@ pub(super) fn server_timeout(label: Option<Duration>) -> Duration {
         Some(label) => label.min(LONGEST_TIMEOUT) + Duration::from_secs(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decision::{FunctionTable, Shape, Weights},
+        proxy::{render, settings::example},
+    };
+
+    /// The original writes Go's `1m30s`, of which HAProxy understands the first part alone (reference section 12, B18).
+    #[test]
+    fn a_time_is_one_number_with_one_unit() {
+        let table = FunctionTable {
+            deployed: true,
+            local_limit: None,
+            shape: Shape::LocalFirst,
+            weights: Weights::default(),
+            limits_out: [].into(),
+            limits_in: [].into(),
+            timeout: Some(Duration::from_millis(90_500)),
+        };
+        let decision = Decision { functions: [("f".parse().unwrap(), table)].into(), ..Decision::default() };
+        let text = render(&example(), &decision).config;
+        assert!(text.contains("timeout server 91500ms\n"), "{text}");
+        let is_time = |word: &&str| {
+            // The name of the node starts with a digit, too.
+            if word.contains(|c: char| c.is_ascii_uppercase()) {
+                return false;
+            }
+            let number = word.trim_end_matches(|c: char| c.is_ascii_lowercase());
+            number.len() < word.len() && number.starts_with(|c: char| c.is_ascii_digit())
+        };
+        let times: Vec<&str> = text.split_whitespace().filter(is_time).collect();
+        assert!(times.len() > 10, "{times:?}");
+        let is_plain = |word: &str| {
+            let unit = word.trim_start_matches(|c: char| c.is_ascii_digit());
+            ["ms", "s", "m", "h"].contains(&unit)
+        };
+        assert!(times.iter().all(|word| is_plain(word)), "{times:?}");
+    }
+}

@@ -81,6 +81,27 @@ async fn an_old_state_is_acknowledged_but_not_told_and_a_restart_counts_as_new()
     assert_eq!(second.handle.counters().get(Count::StateReceived), 2);
 }
 
+/// Two runs under one key: the first has died without a word, and its connection lingers.
+#[tokio::test]
+async fn a_peer_that_restarts_with_an_older_clock_is_heard_beside_its_old_connection() {
+    let mut second = Node::start(&[]).await;
+    let first = Node::start(&[&second.address]).await;
+    second.connected_to(&first.id()).await;
+    first.handle.send_state(&second.id(), &state(7_200_000, 50)).unwrap();
+    assert_eq!(next_state(&mut second, &first).await.sequence, 50);
+
+    let mut again = Node::start_with(&[&second.address], |settings| settings.keypair = first.keypair.clone()).await;
+    again.connected_to(&second.id()).await;
+    again.handle.send_state(&second.id(), &state(3_600_000, 1)).unwrap();
+    assert_eq!(next_state(&mut second, &again).await, state(3_600_000, 1));
+    // The last words of the first run come too late.
+    first.handle.send_state(&second.id(), &state(7_200_000, 51)).unwrap();
+    let counters = second.handle.counters();
+    until("they are known to be old", || counters.get(Count::StateStale) == 1).await;
+    again.handle.send_state(&second.id(), &state(3_600_000, 2)).unwrap();
+    assert_eq!(next_state(&mut second, &again).await, state(3_600_000, 2));
+}
+
 #[tokio::test]
 async fn a_state_on_its_way_at_shutdown_still_arrives() {
     let (first, mut second) = pair().await;
