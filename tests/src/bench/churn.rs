@@ -161,10 +161,10 @@ fn workers(federation: &Federation) -> Result<BTreeSet<i32>> {
 /// The agent called, and one of those that serve, by turns; by turns killed and asked to end.
 fn replace_agent(federation: &mut Federation, n: u32) -> Result<()> {
     let i = n as usize % 2;
-    if n / 2 % 2 == 0 {
-        federation.kill_agent(i)?
+    if (n / 2).is_multiple_of(2) {
+        federation.kill_agent(i)?;
     } else {
-        federation.stop_agent(i)?
+        federation.stop_agent(i)?;
     }
     federation.start_agent(i)?;
     federation.wait_ready(i)?;

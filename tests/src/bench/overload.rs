@@ -3,6 +3,7 @@
 
 use std::{
     any::Any,
+    fmt::Write as _,
     time::{Duration, Instant},
 };
 
@@ -117,8 +118,8 @@ fn function(namespace: &Namespace) -> Result<Service> {
 
 fn work() -> nix::Result<()> {
     let spent = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
-    let begun = spent()?;
-    while spent()? - begun < WORK {
+    let end = spent()? + WORK;
+    while spent()? < end {
         std::hint::spin_loop();
     }
     Ok(())
@@ -154,7 +155,9 @@ fn findings(nodes: &[Node; 2], turns: &[Vec<Turn>; 2]) -> Findings {
     for times in TIMES {
         for (node, turns) in nodes.iter().zip(turns) {
             let turns: Vec<&Turn> = turns.iter().filter(|turn| turn.times == times).collect();
-            turns.iter().for_each(|turn| findings.line(line(node, turn)));
+            for turn in &turns {
+                findings.line(line(node, turn));
+            }
             let of =
                 |value: &dyn Fn(&Turn) -> f64| Spread::of(&turns.iter().map(|turn| value(turn)).collect::<Vec<_>>());
             let quantile = |quantile: f64| of(&|turn| turn.latency.quantile_ms(quantile));
@@ -176,8 +179,8 @@ fn findings(nodes: &[Node; 2], turns: &[Vec<Turn>; 2]) -> Findings {
             ]);
             if Some(&times) == TIMES.last() {
                 let met = if share >= GOAL { "met" } else { "missed" };
-                said +=
-                    &format!("Goal at {times} times, {:.0} % of the limit: {met} by {}.\n", GOAL * 100.0, node.name);
+                let goal = GOAL * 100.0;
+                let _ = writeln!(said, "Goal at {times} times, {goal:.0} % of the limit: {met} by {}.", node.name);
             }
         }
     }

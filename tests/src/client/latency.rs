@@ -63,9 +63,9 @@ mod tests {
     }
 
     #[test]
-    fn a_call_of_hours_is_counted() {
+    fn a_call_of_a_day_is_counted() {
         let mut latency = Latency::default();
-        latency.record(Duration::from_secs(86_400));
+        latency.record(Duration::from_hours(24));
         assert!(latency.quantile_ms(0.5) > 80_000_000.0);
     }
 }

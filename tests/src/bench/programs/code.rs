@@ -158,8 +158,8 @@ mod tests {
         let address = [slot(0xbf, 2, FRAME, 0, 0), slot(0x07, 2, 0, 0, -40)].concat();
         let beside = slot(0x7b, 2, 1, -8, 0);
         let frame = |code: &[Vec<u8>]| function(&code.concat(), (1, 0), &BTreeMap::new()).frame_bytes;
-        assert_eq!(frame(&[store.clone()]), 24);
-        assert_eq!(frame(&[store.clone(), address.clone()]), 40);
+        assert_eq!(frame(std::slice::from_ref(&store)), 24);
+        assert_eq!(frame(&[store, address.clone()]), 40);
         assert_eq!(frame(&[address.clone(), beside.clone()]), 48);
         // The register is another's by then.
         assert_eq!(frame(&[address, slot(0xb7, 2, 0, 0, 5), slot(0x07, 2, 0, 0, -400), beside]), 40);
