@@ -150,7 +150,7 @@ impl Agent {
         }
         for node in change.removed {
             tracing::info!(%node, "no member any more");
-            self.peers.expel(&node);
+            self.peers.remove(&node);
             if let Some(active) = self.kernel.active.as_mut()
                 && let Err(e) = active.revoke(&node)
             {
@@ -163,8 +163,8 @@ impl Agent {
     /// Takes note of what happened on the overlay.
     async fn hear(&mut self, event: OverlayEvent) {
         let now = Instant::now();
-        // From before the list of members changed.
-        if event.node().is_some_and(|node| !self.overlay.is_member(node)) {
+        // It may have been said before the peer was struck off the list.
+        if event.speaker().is_some_and(|peer| !self.overlay.is_member(peer)) {
             return;
         }
         match event {

@@ -2,9 +2,15 @@
 
 mod config;
 mod detach;
+mod forecast;
+#[cfg(feature = "load")]
+mod load;
 mod run;
 mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod status;
+mod whole_file;
 
 use std::{fmt, process::ExitCode};
 
@@ -22,6 +28,11 @@ fn entries() -> Vec<Entry> {
     vec![
         Entry { command: run::command(), run: run::run },
         Entry { command: status::command(), run: status::run },
+        #[cfg(feature = "simulate")]
+        Entry { command: simulate::command(), run: simulate::run },
+        Entry { command: forecast::command(), run: forecast::run },
+        #[cfg(feature = "load")]
+        Entry { command: load::command(), run: load::run },
         Entry { command: config::command(), run: config::run },
         Entry { command: detach::command(), run: detach::run },
     ]
@@ -35,7 +46,11 @@ pub fn main() -> Result<ExitCode> {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(entries().into_iter().map(|entry| entry.command));
-    let (name, args) = command.get_matches().remove_subcommand().context("no command")?;
+    #[cfg(feature = "load")]
+    let given = load::with_double_dashes(std::env::args_os());
+    #[cfg(not(feature = "load"))]
+    let given = std::env::args_os();
+    let (name, args) = command.get_matches_from(given).remove_subcommand().context("no command")?;
     let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
     (entry.run)(&args)
 }

@@ -9,6 +9,9 @@ mod planning;
 pub mod sources;
 mod values;
 
+#[cfg(feature = "load")]
+pub(crate) use self::values::parse_duration;
+
 use std::{
     collections::BTreeMap,
     fmt,

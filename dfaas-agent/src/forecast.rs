@@ -3,6 +3,7 @@
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
 pub mod fallback;
+pub mod folder;
 pub mod groups;
 pub mod lightgbm;
 pub mod measured;
@@ -10,6 +11,7 @@ pub mod models;
 pub mod node_state;
 pub mod remote;
 pub mod scalers;
+pub mod service;
 pub mod tree;
 
 use std::fmt;

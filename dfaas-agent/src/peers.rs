@@ -307,9 +307,9 @@ impl Peers {
         self.nodes.iter().filter_map(|(id, peer)| Some((id.clone(), view(peer)?))).collect()
     }
 
-    /// Takes a node out at once that is no member any more; false if it was not known.
-    pub fn expel(&mut self, node: &NodeId) -> bool {
-        self.nodes.remove(node).is_some()
+    /// It is no longer a member.
+    pub fn remove(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
     }
 
     /// Forgets those that have been gone for long; returns them.

@@ -1,6 +1,8 @@
 //! Very many hostile broadcasts, signed as they must be, that reach a node through a neighbour who passes on
 //! anything, as the original's agents do. In a program of its own, so that its memory is its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
 use std::time::Duration;
 
 use dfaas_agent::p2p::{Count, DEFAULT_TOPIC, OverlayEvent, OverlayHandle, OverlaySettings, message::Message, start};
@@ -19,7 +21,7 @@ use tokio::sync::mpsc;
 
 const MESSAGES: u64 = 10_000;
 /// The first of them fill caches and pools, which then stay as they are.
-const WARM_UP: u64 = 3_000;
+const WARM_UP: u64 = 2_000;
 const MOST_GROWTH_BYTES: u64 = 24 << 20;
 
 /// A peer that has no rules.
@@ -105,14 +107,14 @@ async fn publish(attacker: &mut Swarm<gossipsub::Behaviour>, random: &mut StdRng
     let mut sent = judged(victim);
     let all = async {
         while judged(victim) < wanted {
-            if sent < judged(victim) + 50 {
+            if sent < judged(victim) + 200 {
                 match attacker.behaviour_mut().publish(IdentTopic::new(DEFAULT_TOPIC), hostile_text(random)) {
                     Ok(_) => sent += 1,
                     Err(PublishError::NoPeersSubscribedToTopic) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
-            let _ = tokio::time::timeout(Duration::from_millis(1), attacker.select_next_some()).await;
+            let _ = tokio::time::timeout(Duration::from_micros(200), attacker.select_next_some()).await;
         }
     };
     tokio::time::timeout(Duration::from_mins(9), all).await.expect("not all messages arrived");

@@ -1,6 +1,8 @@
 //! Recalc in the original's arithmetic against what the prototype's agents printed in 2021: every limit and weight of every
 //! half-step.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
 use std::{collections::BTreeMap, path::PathBuf};
 
 use dfaas_agent::{
@@ -10,6 +12,12 @@ use dfaas_agent::{
 
 /// Run, agent, time, step; the order of the file's steps is that of these.
 type Step = (String, String, String, u8);
+
+/// Run, agent, time and function.
+type Observation = (String, String, String, FunctionName);
+
+/// What the prototype printed at one step, by function and peer.
+type Rows = BTreeMap<(FunctionName, NodeId), Row>;
 
 /// What the prototype printed of one peer and function.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +29,9 @@ struct Row {
 
 #[derive(Default)]
 struct Recording {
-    steps: BTreeMap<Step, BTreeMap<(FunctionName, NodeId), Row>>,
-    /// By run, agent, time and function: limit, rate.
-    observed: BTreeMap<(String, String, String, FunctionName), (Option<f64>, f64)>,
+    steps: BTreeMap<Step, Rows>,
+    /// Limit and rate.
+    observed: BTreeMap<Observation, (Option<f64>, f64)>,
 }
 
 #[test]
@@ -55,7 +63,7 @@ fn limits_and_weights_equal_the_recorded_ones_at_every_half_step() {
     assert_eq!(compared, 1744, "rows of the recording");
 }
 
-fn snapshot(recording: &Recording, step: &Step, rows: &BTreeMap<(FunctionName, NodeId), Row>) -> Snapshot {
+fn snapshot(recording: &Recording, step: &Step, rows: &Rows) -> Snapshot {
     let (run, agent, time, _) = step;
     let mut snapshot = Snapshot::default();
     for ((function, peer), row) in rows {

@@ -5,7 +5,7 @@
 mod bodies;
 mod churn;
 mod contender;
-mod cpu;
+pub(crate) mod cpu;
 mod figure;
 mod findings;
 mod flood;
@@ -14,7 +14,7 @@ mod hop;
 mod overload;
 mod packets;
 pub mod programs;
-mod report;
+pub(crate) mod report;
 mod wrk;
 
 use std::{
@@ -127,7 +127,7 @@ impl Setting {
     }
 
     fn machine(&self) -> Value {
-        let mut machine = report::describe();
+        let mut machine = report::machine::describe();
         machine["rounds"] = self.rounds().into();
         machine["quick"] = self.args.quick.into();
         machine["xdp"] = self.args.xdp.to_string().into();

@@ -1,7 +1,7 @@
 //! `federation run`: a federation for a person or a script, and what it does meanwhile.
 
 mod live;
-mod progress;
+pub(crate) mod progress;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -91,6 +91,7 @@ impl RunArgs {
             xdp: self.xdp,
             place: Place::Host,
             functions: Functions::InAgent,
+            guests: 0,
             agent,
             directory: self.directory.clone(),
             settings: self.settings.iter().cloned().collect(),

@@ -34,6 +34,8 @@ use crate::{
 
 /// Number of the client in the network's addresses.
 const CLIENT_NUMBER: u8 = 200;
+/// Number of the first guest.
+const GUEST_NUMBER: u8 = 201;
 /// For an agent to say it is ready, on a busy machine.
 const READY: Duration = Duration::from_mins(1);
 /// For agents to end after SIGTERM.
@@ -68,6 +70,9 @@ impl Federation {
             network.add_host(&Node::name_of(i), i as u8 + 1)?;
         }
         network.add_host("client", CLIENT_NUMBER)?;
+        for i in 0..options.guests {
+            network.add_host(&format!("g{}", i + 1), GUEST_NUMBER + i as u8)?;
+        }
         network.hosts.iter().try_for_each(node::set_kernel_settings)?;
         let mut federation = Self { nodes: Vec::new(), options, directory, gateways: Vec::new(), network, lease };
         for i in 0..federation.options.nodes {
@@ -129,6 +134,11 @@ impl Federation {
 
     pub fn host(&self, i: usize) -> &Host {
         &self.network.hosts[i]
+    }
+
+    /// A host without an agent.
+    pub fn guest(&self, i: usize) -> &Host {
+        &self.network.hosts[self.nodes.len() + 1 + i]
     }
 
     /// Puts a bad link between the switch and `client` or a node.

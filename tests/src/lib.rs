@@ -14,6 +14,7 @@
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
 //! * [`mod@bench`]: the command `federation bench`: the kernel path against the proxy it replaces
+//! * [`overlay`]: the command `federation overlay`: what many agents in one overlay pay
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod flood;
 pub mod link;
 pub mod netns;
 pub mod network;
+pub mod overlay;
 pub mod packet;
 pub mod pair;
 pub mod scenario;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dfaas_tests::{bench, emulator};
+use dfaas_tests::{bench, emulator, overlay};
 
 #[derive(Parser)]
 #[command(name = "federation", version, about)]
@@ -18,6 +18,8 @@ enum Command {
     Run(Box<emulator::RunArgs>),
     /// Measure the kernel path against the proxy of the original, side by side
     Bench(bench::Args),
+    /// Measure what many agents in one overlay pay for knowing each other
+    Overlay(overlay::OverlayArgs),
     /// Remove what earlier runs have left, also those with --keep
     Clean,
 }
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => emulator::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Overlay(args) => overlay::run(&args),
         Command::Clean => emulator::clean(),
     };
     result.unwrap_or_else(|error| {

@@ -59,7 +59,8 @@ enum Command {
     /// First `cargo test` of the crates that need nothing special, then the suites in tests/ as root, one after
     /// another. The last line sums up: `N passed, N failed, N skipped`. Fails if a test failed, a runner died, or a
     /// suite ran no test. Tests marked `#[ignore = "needs the reference data"]` run where that data is present:
-    /// `DFAAS_REFERENCE_DATA`, by default ../shared/data/dfaas.
+    /// `DFAAS_REFERENCE_DATA`, by default ../shared/data/dfaas. The suite tests/interop runs where Node.js and npm are and
+    /// npm can fetch what it pins, into target/interop; with the variable CI set it must run.
     Test(test::TestArgs),
     /// Set up, build, then measure (needs root)
     ///

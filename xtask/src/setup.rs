@@ -27,6 +27,8 @@ pub(crate) enum Part {
     Functions,
     /// Load generators and inspection tools of the tests
     Tests,
+    /// What the foreign peer of the suite tests/interop runs on
+    Interop,
 }
 
 /// The command `cargo xtask setup`: the whole table, then the installation.

@@ -1,5 +1,6 @@
 //! All tests: those any user can run, then the suites in `tests/` that need root.
 
+mod foreign_peer;
 mod libtest;
 mod reference_data;
 mod root_suites;
@@ -54,10 +55,15 @@ pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
     if verdict.total.ran() == 0 {
         verdict.problems.push(format!("no test ran (filter: {})", args.filter.as_deref().unwrap_or("none")));
     }
-    if let (Err(reason), true) = (&data.folder, args.require_data || env::var_os("CI").is_some()) {
+    if let (Err(reason), true) = (&data.folder, args.require_data || is_ci()) {
         verdict.problems.push(format!("{reason}, and it is required here"));
     }
     verdict.finish()
+}
+
+/// True where a change is judged: what is missing there is a failure, not a thing left out.
+pub(crate) fn is_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
 /// `cargo test` of the default members, documentation examples included.
@@ -91,6 +97,17 @@ impl Verdict {
         }
         for skipped in &runner.report.ignored {
             println!("skipped: {name}: {skipped}");
+        }
+    }
+
+    /// A suite that cannot run on this machine: named, and a failure where it is `required`.
+    fn leave_out(&mut self, suite: &str, reason: &str, required: bool) {
+        if required {
+            self.problems.push(format!("{suite}: {reason}, and it is required here"));
+            self.total.failed += 1;
+        } else {
+            println!("skipped: {suite}: {reason}");
+            self.total.ignored += 1;
         }
     }
 
@@ -142,6 +159,16 @@ mod tests {
         let mut verdict = Verdict::default();
         verdict.add("dead", &runner("", Some("signal: 11 (SIGSEGV)")), false);
         assert_eq!(verdict.total.failed, 1);
+        assert!(verdict.finish().is_err());
+    }
+
+    #[test]
+    fn a_suite_left_out_is_skipped_but_a_failure_where_it_is_required() {
+        let mut verdict = Verdict::default();
+        verdict.leave_out("tests/a", "no npm", false);
+        assert_eq!(verdict.total, Summary { passed: 0, failed: 0, ignored: 1 });
+        verdict.leave_out("tests/a", "no npm", true);
+        assert_eq!((verdict.total.failed, verdict.problems.len()), (1, 1));
         assert!(verdict.finish().is_err());
     }
 

@@ -17,3 +17,6 @@ pub(crate) const DEBIAN_RUSTC: [&str; 2] = ["rustc-web", "rust-web-src"];
 
 /// Debian 12 has 2.6; older ones lack directives that the rendered configuration uses.
 pub(crate) const HAPROXY_LEAST: &str = "2.6";
+
+/// What the foreign peer of the suite `tests/interop` runs on.
+pub(crate) const NODE_LEAST: &str = "20.0";

@@ -17,17 +17,12 @@ use crate::{
 
 impl Agent {
     pub(super) fn observed(&self, now: Instant, snapshot: &Snapshot) -> Observed {
-        let executed = |name: &FunctionName| {
-            let outcomes = self.rates.rate(name).outcomes;
-            (name.clone(), outcomes.local + outcomes.received)
-        };
         let cpu_times = self.platform.cpu_times();
         let mark = |name: &FunctionName| (name.clone(), self.mark(now, name, cpu_times.get(name).copied()));
         Observed {
             strategy: self.config.strategy,
             planning: self.config.planning.clone(),
             snapshot: snapshot.clone(),
-            executed: snapshot.functions.keys().map(executed).collect(),
             marks: snapshot.functions.keys().map(mark).collect(),
             stage: self.proxy.view.borrow().sample.stage,
         }

@@ -42,8 +42,6 @@ pub(super) struct Observed {
     pub(super) strategy: StrategyConfig,
     pub(super) planning: PlanningConfig,
     pub(super) snapshot: Snapshot,
-    /// Calls executed here per second, own clients' and peers'.
-    pub(super) executed: BTreeMap<FunctionName, f64>,
     pub(super) marks: BTreeMap<FunctionName, Mark>,
     /// Of a load test, as its clients tell.
     pub(super) stage: Option<u32>,

@@ -60,7 +60,7 @@ mod tests {
         StrategyConfig {
             strategy: Strategy::Recalc,
             compat,
-            period: Duration::from_secs(60),
+            period: Duration::from_mins(1),
             rate_window: Duration::from_secs(1),
             burst: Duration::ZERO,
             grant_lifetime: Duration::from_secs(30),

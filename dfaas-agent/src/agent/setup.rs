@@ -1,7 +1,8 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,10 +15,12 @@ use super::{
     speak::Spoken,
 };
 use crate::{
+    cli::BadInput,
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
     http,
     kernel::mode::Mode,
+    name::NodeId,
     p2p::{self, OverlaySettings, identity::Identity},
     peers::Peers,
     platform::{
@@ -42,6 +45,10 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     tracing::info!(%node, host = %config.node.host, strategy = %config.strategy.strategy, "node");
     let platform = start_platform(&config).await?;
     let functions = platform_task::start(platform.clone(), config.platform.rate_limits.clone()).await;
+    let members = match &config.overlay.members_file {
+        Some(file) => Some((file.clone(), members_of(file)?)),
+        None => None,
+    };
     let settings = OverlaySettings {
         listen: config.overlay.listen.clone(),
         bootstrap: config.overlay.bootstrap.clone(),
@@ -50,7 +57,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         dht: config.overlay.dht,
         mdns: config.overlay.mdns,
         search_pause: config.overlay.search_pause,
-        members: config.overlay.members.clone(),
+        members,
         max_connections: config.overlay.max_connections,
         message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)
@@ -109,6 +116,10 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     Ok((agent, server))
 }
 
+fn members_of(file: &Path) -> Result<BTreeSet<NodeId>> {
+    Ok(p2p::members::read(file).map_err(|error| BadInput(format!("AGENT_PEERS_FILE: {error:#}")))?)
+}
+
 async fn start_platform(config: &Config) -> Result<Arc<dyn Platform>> {
     let p = &config.platform;
     let password = match (&p.password_file, &p.password) {
@@ -152,7 +163,7 @@ fn function_user(name: &str) -> Result<Option<RunAs>> {
     Ok(Some(RunAs { uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
 }
 
-fn proxy_settings(config: &Config, node: &crate::name::NodeId, mode: Mode) -> Result<ProxySettings> {
+fn proxy_settings(config: &Config, node: &NodeId, mode: Mode) -> Result<ProxySettings> {
     let any = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
     let (gateway_host, gateway_port) = match config.platform.kind {
         PlatformKind::OpenFaas => (config.platform.gateway_host.clone(), config.platform.gateway_port),

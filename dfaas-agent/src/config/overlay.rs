@@ -1,11 +1,10 @@
 //! Settings of the overlay: where it listens, whom it finds, who may take part.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use super::values::Reader;
-use crate::{name::NodeId, p2p::members};
 
 /// The list of the public libp2p network, for `AGENT_PUBLIC_BOOTSTRAP_NODES`.
 const PUBLIC: [&str; 5] = [
@@ -27,8 +26,8 @@ pub struct OverlayConfig {
     pub mdns: bool,
     /// Between two searches for nodes.
     pub search_pause: Duration,
-    /// The file that says who may take part, and who may; `None`: everybody.
-    pub members: Option<(PathBuf, BTreeSet<NodeId>)>,
+    /// The file that says who may take part, read at the start and at every reload; `None`: everybody may.
+    pub members_file: Option<PathBuf>,
     pub max_connections: u32,
     /// Broadcasts per second taken from one author.
     pub message_rate: f64,
@@ -54,9 +53,9 @@ impl OverlayConfig {
                 Duration::ZERO => Duration::from_mins(1),
                 pause => pause.max(Duration::from_secs(1)),
             },
-            members: read.members(),
-            max_connections: read.whole("AGENT_MAX_CONNECTIONS", 1, 4096),
-            message_rate: f64::from(read.whole("AGENT_MESSAGE_RATE", 1, 10_000)),
+            members_file: read.optional("AGENT_PEERS_FILE"),
+            max_connections: read.whole("AGENT_MAX_CONNECTIONS", 1),
+            message_rate: read.positive("AGENT_MESSAGE_RATE"),
             heartbeat: read.duration("AGENT_HEARTBEAT", Duration::from_millis(50)),
             peer_timeout: read.duration("AGENT_PEER_TIMEOUT", Duration::from_millis(200)),
         }
@@ -64,26 +63,6 @@ impl OverlayConfig {
 }
 
 impl Reader<'_> {
-    fn members(&mut self) -> Option<(PathBuf, BTreeSet<NodeId>)> {
-        let name = "AGENT_PEERS_FILE";
-        let file: PathBuf = self.optional(name)?;
-        let nodes = members::read(&file).unwrap_or_else(|error| {
-            self.wrong(name, format!("{error:#}"));
-            BTreeSet::new()
-        });
-        Some((file, nodes))
-    }
-
-    pub(super) fn whole(&mut self, name: &str, least: u32, most: u32) -> u32 {
-        match self.text(name).parse() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.wrong(name, format!("expected a whole number from {least} to {most}"));
-                least
-            }
-        }
-    }
-
     /// Bootstrap nodes by the original's rules (reference section 2.4).
     fn bootstrap(&mut self) -> Vec<Multiaddr> {
         let public = self.bool("AGENT_PUBLIC_BOOTSTRAP_NODES");
@@ -151,18 +130,6 @@ mod tests {
         assert_eq!(config(&[("AGENT_BOOTSTRAP_NODES", "1"), public, list]).unwrap().bootstrap.len(), PUBLIC.len());
         assert!(config(&[public, list]).unwrap().bootstrap.is_empty());
         assert!(config(&[("AGENT_BOOTSTRAP_NODES", "1"), list]).is_err());
-    }
-
-    #[test]
-    fn a_wrong_list_of_members_is_refused_with_the_number_of_the_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("peers");
-        std::fs::write(&file, "# nodes\n12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf\n").unwrap();
-        let setting = ("AGENT_PEERS_FILE", file.to_str().unwrap());
-        assert_eq!(config(&[setting]).unwrap().members.unwrap().1.len(), 1);
-        std::fs::write(&file, "\nnobody\n").unwrap();
-        let error = config(&[setting, ("AGENT_MESSAGE_RATE", "0")]).unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("\"nobody\"") && error.contains("1 to 10000"), "{error}");
     }
 
     #[test]

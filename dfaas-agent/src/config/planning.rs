@@ -65,7 +65,7 @@ impl PlanningConfig {
                 host: read.parse("AGENT_FORECASTER_HOST"),
                 port: read.port("AGENT_FORECASTER_PORT"),
             },
-            forecast_memory: read.whole("AGENT_FORECAST_MEMORY", 10, 1_000_000),
+            forecast_memory: read.whole("AGENT_FORECAST_MEMORY", 10),
             models_dir,
             group_list: read.parse("AGENT_GROUP_LIST_FILE_NAME"),
             function_cgroups: read.parse("AGENT_FUNCTION_CGROUPS"),

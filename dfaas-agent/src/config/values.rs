@@ -138,6 +138,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn whole(&mut self, name: &str, least: u32) -> u32 {
+        match self.resolved.text(name).parse() {
+            Ok(number) if number >= least => number,
+            _ => {
+                self.wrong(name, format!("expected a whole number of at least {least}"));
+                least
+            }
+        }
+    }
+
     pub(super) fn duration(&mut self, name: &str, least: Duration) -> Duration {
         match parse_duration(self.resolved.text(name)) {
             Some(duration) if duration >= least => duration,
@@ -195,7 +205,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Go's syntax: a sum of numbers with units. `None` if it is something else.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = 0.0;
     if rest.is_empty() {

@@ -4,7 +4,7 @@ mod block;
 mod check;
 
 use std::{
-    fmt, fs,
+    fmt,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -58,12 +58,6 @@ impl std::error::Error for ModelError {}
 type Fault = (usize, String);
 
 impl Model {
-    pub fn read(file: &Path) -> Result<Self, ModelError> {
-        let whole = |what: String| ModelError { file: file.to_owned(), line: None, what };
-        let bytes = fs::read(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
-        Self::from_bytes(file, &bytes)
-    }
-
     /// `file` says where the bytes are from, and by its ending whether they are gzipped.
     pub fn from_bytes(file: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
         let wrong = |line, what: String| ModelError { file: file.to_owned(), line, what };

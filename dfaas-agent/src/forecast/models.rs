@@ -1,15 +1,12 @@
 //! A set of trained models: what a node uses, and whether it is overloaded, by the load of its groups.
 //!
-//! A folder with `models/<metric>.<family>.lgb.txt[.gz]`, `models/overloaded_node.lgb.txt[.gz]` and `scalers.json`.
+//! Files: `<metric>.<family>.lgb.txt[.gz]` for each metric, `overloaded_node.lgb.txt[.gz]`, and `scalers.json` for all.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, str::FromStr};
 
 use super::{
     ForecastError, Forecaster, GroupRates, Load, NodeType, Usage,
+    folder::ModelFolder,
     lightgbm::{Model, Objective},
     scalers::Scalers,
     tree::Forest,
@@ -72,13 +69,13 @@ impl UsageModels {
     /// The error names the file and what is wrong in it.
     pub fn load(folder: &ModelFolder, family: Family) -> Result<Self, String> {
         let read = |metric: &str| -> Result<Model, String> {
-            let file = folder.model(&format!("{metric}.{family}"))?;
-            read(&file, |objective| objective == Objective::Plain, "a regression or quantile model")
+            let plain = |objective| objective == Objective::Plain;
+            read(folder, &format!("{metric}.{family}"), plain, "a regression or quantile model")
         };
         let models = [read(METRICS[0])?, read(METRICS[1])?, read(METRICS[2])?];
         let forest = Forest::new(models.each_ref().map(|model| model.trees.as_slice()))
-            .map_err(|e| format!("{}: models of {family}: {e}", folder.root.display()))?;
-        Ok(Self { forest, scalers: Scalers::read(&folder.root.join("scalers.json"))? })
+            .map_err(|e| format!("{}: models of {family}: {e}", folder.root().display()))?;
+        Ok(Self { forest, scalers: Scalers::read(folder)? })
     }
 
     /// Usage in units, rounded to two decimals like the original's service. Features must be finite.
@@ -109,12 +106,12 @@ pub struct OverloadModel {
 
 impl OverloadModel {
     pub fn load(folder: &ModelFolder) -> Result<Self, String> {
-        let file = folder.model(OVERLOADED)?;
         let classifier = |objective| matches!(objective, Objective::Logistic { .. });
-        let model = read(&file, classifier, "a binary classifier")?;
+        let model = read(folder, OVERLOADED, classifier, "a binary classifier")?;
         let Objective::Logistic { sigmoid } = model.objective else { return Err("not a classifier".into()) };
-        let forest = Forest::new([&model.trees]).map_err(|e| format!("{}: {e}", file.display()))?;
-        Ok(Self { forest, scalers: Scalers::read(&folder.root.join("scalers.json"))?, sigmoid })
+        let forest =
+            Forest::new([&model.trees]).map_err(|e| format!("{}: {OVERLOADED}: {e}", folder.root().display()))?;
+        Ok(Self { forest, scalers: Scalers::read(folder)?, sigmoid })
     }
 
     pub fn probability(&self, features: &[f64; FEATURES.len()]) -> f64 {
@@ -127,35 +124,9 @@ impl OverloadModel {
     }
 }
 
-/// A folder of models. The folder `models` in it may be named too.
-#[derive(Clone, Debug)]
-pub struct ModelFolder {
-    root: PathBuf,
-}
-
-impl ModelFolder {
-    pub fn new(folder: &Path) -> Self {
-        let inside = folder.file_name().is_some_and(|name| name == "models") && !folder.join("scalers.json").exists();
-        let root = if inside { folder.parent().unwrap_or(folder) } else { folder };
-        Self { root: root.to_owned() }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The file of a model: compressed or not, in `models` or in the folder itself.
-    pub fn model(&self, name: &str) -> Result<PathBuf, String> {
-        let places = [self.root.join("models"), self.root.clone()];
-        let files = [format!("{name}.lgb.txt.gz"), format!("{name}.lgb.txt")];
-        let mut all = places.iter().flat_map(|place| files.iter().map(move |file| place.join(file)));
-        let missing = || format!("{}: no model {}, neither packed nor as text", self.root.display(), files[1]);
-        all.find(|file| file.exists()).ok_or_else(missing)
-    }
-}
-
-fn read(file: &Path, fits: impl Fn(Objective) -> bool, expected: &str) -> Result<Model, String> {
-    let model = Model::read(file).map_err(|e| e.to_string())?;
+fn read(folder: &ModelFolder, model: &str, fits: impl Fn(Objective) -> bool, expected: &str) -> Result<Model, String> {
+    let (file, bytes) = folder.read(&folder.model(model)?)?;
+    let model = Model::from_bytes(&file, &bytes).map_err(|e| e.to_string())?;
     let shown = file.display();
     if model.features != FEATURES.len() {
         return Err(format!(
@@ -174,3 +145,6 @@ fn read(file: &Path, fits: impl Fn(Objective) -> bool, expected: &str) -> Result
 fn round2(value: f64) -> f64 {
     (value * 100.0).round_ties_even() / 100.0
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

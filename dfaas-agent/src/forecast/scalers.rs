@@ -1,10 +1,11 @@
 //! Limits between which the models' inputs and outputs were scaled (`scalers.json`).
 
-use std::{fs, path::Path};
-
 use serde::Deserialize;
 
-use super::models::{FEATURES, METRICS};
+use super::{
+    folder::ModelFolder,
+    models::{FEATURES, METRICS},
+};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalers {
@@ -33,10 +34,10 @@ struct Inputs {
 
 impl Scalers {
     /// The error names file, field and value.
-    pub fn read(file: &Path) -> Result<Self, String> {
-        let shown = file.display();
-        let text = fs::read_to_string(file).map_err(|e| format!("{shown}: cannot be read: {e}"))?;
-        Self::from_json(&text).map_err(|what| format!("{shown}: {what}"))
+    pub fn read(folder: &ModelFolder) -> Result<Self, String> {
+        let (file, bytes) = folder.read("scalers.json")?;
+        let text = String::from_utf8(bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+        Self::from_json(&text).map_err(|what| format!("{}: {what}", file.display()))
     }
 
     pub fn from_json(text: &str) -> Result<Self, String> {

@@ -139,6 +139,10 @@ impl DialPlan {
         self.targets.iter().filter(|(_, target)| target.origin == Origin::Bootstrap).map(|(peer, _)| peer)
     }
 
+    pub(super) fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.targets.get(peer).is_some_and(|target| target.origin == Origin::Bootstrap)
+    }
+
     pub(super) fn connected(&mut self, peer: PeerId) {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.phase = Phase::Connected;

@@ -60,16 +60,12 @@ pub enum OverlayEvent {
 }
 
 impl OverlayEvent {
-    /// Whom it is about.
-    pub fn node(&self) -> Option<&NodeId> {
+    /// The peer that is there or says something.
+    pub fn speaker(&self) -> Option<&NodeId> {
         match self {
-            Self::Listening(_) => None,
-            Self::Connected { peer, .. }
-            | Self::Disconnected { peer }
-            | Self::Identified { peer, .. }
-            | Self::StateRefused { peer, .. }
-            | Self::StateAcknowledged { peer, .. } => Some(peer),
-            Self::Broadcast { from, .. } | Self::BadMessage { from, .. } | Self::State { from, .. } => Some(from),
+            Self::Connected { peer, .. } | Self::Identified { peer, .. } => Some(peer),
+            Self::Broadcast { from, .. } | Self::State { from, .. } => Some(from),
+            _ => None,
         }
     }
 }

@@ -54,26 +54,33 @@ struct Task {
     singles: Bucket,
 }
 
-/// Starts the task, which ends when the receiver is dropped. `only_loopback`: this node has no other address.
+/// Starts the task, which ends when the receiver is dropped. `only_loopback`: this node has no other address. `None`
+/// if another program holds the port for itself: there are other ways to find nodes.
 pub(super) fn start(
     rendezvous: &str,
     own: PeerId,
     only_loopback: bool,
     view: watch::Receiver<View>,
-) -> anyhow::Result<mpsc::Receiver<Sighting>> {
+) -> anyhow::Result<Option<mpsc::Receiver<Sighting>>> {
     let letters = Uniform::new(0, 36).context("letters of an instance name")?;
     let letter = |number: u32| char::from_digit(number, 36).unwrap_or('a');
     let instance: String = rand::rng().sample_iter(letters).take(48).map(letter).collect();
     let service = Service::new(rendezvous, &instance)?;
     let interfaces = Interfaces::new(only_loopback);
-    let socket = interfaces::socket(PORT).with_context(|| format!("cannot use UDP port {PORT} for mDNS"))?;
+    let socket = match interfaces::socket(PORT) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::warn!(%error, "cannot use UDP port {PORT}: no nodes are sought by mDNS");
+            return Ok(None);
+        }
+    };
     let (sightings, receiver) = mpsc::channel(SIGHTINGS);
     let now = Instant::now();
     let singles = Bucket::new(10.0, 20.0, now);
     let task =
         Task { own, service, socket, interfaces, view, sightings, answer_at: Some(now), answered: None, singles };
     tokio::spawn(task.run());
-    Ok(receiver)
+    Ok(Some(receiver))
 }
 
 impl Task {

@@ -6,27 +6,18 @@ mod membership;
 mod neighbourhood;
 mod peers;
 mod providers;
+mod settings;
 mod states;
 
 use std::{
-    collections::BTreeSet,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    gossipsub::IdentTopic,
-    identity::Keypair,
-    ping,
-    request_response::OutboundRequestId,
-    swarm::{
-        SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    Multiaddr, PeerId, Swarm, gossipsub::IdentTopic, ping, request_response::OutboundRequestId, swarm::SwarmEvent,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -34,104 +25,44 @@ use tokio::{
 };
 
 use self::peers::Peers;
+pub use self::settings::OverlaySettings;
 use super::{
-    address::{ip, split_peer, tcp},
+    address::tcp,
     authors::Authors,
     counters::{Count, Counters},
-    dht::{DEFAULT_RENDEZVOUS, Dht, Schedule},
+    dht::{Dht, Schedule},
     dial::DialPlan,
     direct::Lanes,
     event::{Outbox, OverlayEvent},
-    gossip::DEFAULT_TOPIC,
     handle::{COMMANDS, Command, OverlayHandle, View},
     mdns::{self, Sighting},
     members::{Members, Membership},
-    names::{self, SystemNames},
     swarm::{self, Behaviour, BehaviourEvent, Rules},
     tally::Tally,
 };
-use crate::name::NodeId;
 
 /// How often what must be done again is looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// What states on their way are given at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How the overlay is set up.
-#[derive(Clone, Debug)]
-pub struct OverlaySettings {
-    pub keypair: Keypair,
-    pub listen: Vec<Multiaddr>,
-    /// Peers to find the others by; each ends in `/p2p/<id>`.
-    pub bootstrap: Vec<Multiaddr>,
-    pub topic: String,
-    /// Whether to take part in the table of provider records.
-    pub dht: bool,
-    /// Text that all nodes of a federation are found by.
-    pub rendezvous: String,
-    /// Between two searches for nodes.
-    pub search_pause: Duration,
-    /// Whether to find nodes on the local network.
-    pub mdns: bool,
-    /// Who may take part, and the file that says so; `None`: everybody.
-    pub members: Option<(PathBuf, BTreeSet<NodeId>)>,
-    pub max_connections: u32,
-    /// Broadcasts per second taken from one author.
-    pub message_rate: f64,
-    /// Name and version this node gives itself.
-    pub agent: String,
-}
-
-impl OverlaySettings {
-    /// The original's topic and rendezvous; no listen address, no bootstrap peer.
-    pub fn new(keypair: Keypair) -> Self {
-        Self {
-            keypair,
-            listen: vec![],
-            bootstrap: vec![],
-            topic: DEFAULT_TOPIC.into(),
-            dht: true,
-            rendezvous: DEFAULT_RENDEZVOUS.into(),
-            search_pause: Duration::from_mins(1),
-            mdns: false,
-            members: None,
-            max_connections: swarm::MAX_CONNECTIONS,
-            message_rate: 10.0,
-            agent: concat!("dfaas-agent/", env!("CARGO_PKG_VERSION")).into(),
-        }
-    }
-}
-
 /// Starts the overlay task. Bootstrap peers are dialled from there: one that cannot be reached delays nothing.
 pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::Receiver<OverlayEvent>)> {
-    let bootstrap = settings
-        .bootstrap
-        .iter()
-        .map(|address| {
-            split_peer(address).with_context(|| format!("bootstrap address {address}, expected /p2p/<id> at its end"))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let bootstrap = settings.bootstrap_peers()?;
     let own = settings.keypair.public().to_peer_id();
-    let topic = IdentTopic::new(settings.topic);
+    let topic = IdentTopic::new(settings.topic.as_str());
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
-    let only_loopback = !settings.listen.is_empty()
-        && settings.listen.iter().all(|address| ip(address).is_some_and(|ip| ip.is_loopback()));
+    let only_loopback = settings.only_loopback();
     let rules = Rules { max_connections: settings.max_connections, members_only: settings.members.is_some() };
     let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
     let dht = Dht::new(own, rendezvous, only_loopback);
     let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, &rules, welcome)?;
-    // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
-    for address in &settings.listen {
-        ensure_free(address)?;
-    }
-    for address in settings.listen {
-        swarm.listen_on(address.clone()).with_context(|| format!("cannot listen on {address}"))?;
-    }
+    listen(&mut swarm, &settings.listen)?;
     let membership = Arc::new(Membership::new(settings.members));
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let (view, shown) = watch::channel(View::default());
     let sightings =
-        if settings.mdns { Some(mdns::start(&settings.rendezvous, own, only_loopback, shown.clone())?) } else { None };
+        if settings.mdns { mdns::start(&settings.rendezvous, own, only_loopback, shown.clone())? } else { None };
     let counters = Arc::new(Counters::default());
     let (outbox, events) = Outbox::new();
     let tally = Arc::new(Tally::default());
@@ -158,6 +89,17 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let task = tokio::spawn(overlay.run()).abort_handle();
     let node_id = own.to_base58().parse()?;
     Ok((OverlayHandle { node_id, commands, view: shown, counters, tally, membership, task }, events))
+}
+
+fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<()> {
+    // All are looked at before any is taken: `[::]` would find `0.0.0.0` of the same port in use.
+    for address in addresses {
+        ensure_free(address)?;
+    }
+    for address in addresses {
+        swarm.listen_on(address.clone()).with_context(|| format!("cannot listen on {address}"))?;
+    }
+    Ok(())
 }
 
 /// The library listens with `SO_REUSEPORT`, so a second agent would silently share the first one's port.
@@ -218,6 +160,7 @@ impl Overlay {
             Some((peer, addresses)) = self.looking_up.next() => self.dial(peer, addresses),
             _ = tick.tick() => {
                 self.tell_identified();
+                self.part_with_strangers();
                 self.dial_due();
                 self.do_chores();
                 self.send_due();
@@ -262,30 +205,6 @@ impl Overlay {
             self.counters.add(dropped);
         }
         told
-    }
-
-    fn dial_due(&mut self) {
-        for (peer, addresses) in self.dial.due(Instant::now()) {
-            if addresses.iter().any(names::is_named) {
-                let found = async move { (peer, names::resolve(peer, addresses, &SystemNames).await) };
-                self.looking_up.push(found.boxed());
-            } else {
-                self.dial(peer, addresses);
-            }
-        }
-    }
-
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
-        // A port of its own for each dial: two nodes that dial each other from their listen ports at the
-        // same time would meet in one TCP connection, both as its client.
-        let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .allocate_new_port()
-            .build();
-        if let Err(error) = self.swarm.dial(options) {
-            self.dial_failed(peer, &error);
-        }
     }
 }
 

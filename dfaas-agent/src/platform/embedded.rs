@@ -16,7 +16,6 @@ mod process;
 mod refusal;
 mod registry;
 mod request_env;
-mod server;
 mod state_file;
 mod time_text;
 mod words;
@@ -39,9 +38,12 @@ use tokio::{
 };
 
 pub(crate) use self::time_text::rfc3339;
-use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry, server::ConnectionLimits};
+use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
 use super::{Counters, Credentials, DeployedFunction, Gateway, Platform};
-use crate::name::FunctionName;
+use crate::{
+    name::FunctionName,
+    server::{self, ConnectionLimits},
+};
 
 /// A deployment is a page of text.
 const ADMIN_BODY_BYTES: usize = 1 << 20;

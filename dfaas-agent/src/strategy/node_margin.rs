@@ -42,6 +42,7 @@ pub struct PeerMargin {
 }
 
 /// How calls are moved.
+#[allow(clippy::struct_excessive_bools, reason = "each names one difference between the original's two arithmetics")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub metrics: Metrics,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Time on a CPU of all threads of a process: its own code, its system calls, and the interrupts that hit it.
-pub(super) fn of_process(pid: u32) -> Result<u64> {
+pub(crate) fn of_process(pid: u32) -> Result<u64> {
     let directory = format!("/proc/{pid}/task");
     let mut total = 0;
     for thread in fs::read_dir(&directory).with_context(|| format!("cannot read {directory}"))? {

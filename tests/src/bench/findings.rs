@@ -73,9 +73,10 @@ impl Findings {
     }
 }
 
-/// Three figures of which two count: `0.61`, `17.4`, `102`.
+/// With three digits: `0.61`, `17.4`, `102`; a dash for what was not measured.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "–".to_owned(),
         size if size < 10.0 => format!("{value:.2}"),
         size if size < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
@@ -104,6 +105,7 @@ mod tests {
 
     #[test]
     fn numbers_have_the_digits_that_count() {
-        assert_eq!([0.614, 17.44, 102.4, 26_000.2].map(number), ["0.61", "17.4", "102", "26000"]);
+        let numbers = [0.614, 17.44, 102.4, 26_000.2, f64::NAN].map(number);
+        assert_eq!(numbers, ["0.61", "17.4", "102", "26000", "–"]);
     }
 }

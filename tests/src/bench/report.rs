@@ -1,13 +1,13 @@
 //! What came out of loads on both contenders: medians with their spread, and what is charged where.
 
-mod machine;
+pub(crate) mod machine;
 mod spread;
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-pub(super) use self::{machine::describe, machine::sentence, spread::Spread};
+pub(super) use self::{machine::sentence, spread::Spread};
 use super::{
     figure::{Figure, Sample},
     findings::{Findings, number, range},

@@ -7,10 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub(super) struct Progress(Option<ProgressBar>);
+pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         if !io::stderr().is_terminal() {
             return Self(None);
         }
@@ -22,7 +22,7 @@ impl Progress {
         Self(Some(bar))
     }
 
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.set_message(text.to_owned()),
             None => eprintln!("{text}"),

@@ -13,6 +13,7 @@ use crate::stop::Stop;
 /// The functions that the embedded platform brings along.
 pub const FUNCTIONS: [&str; 4] = ["figlet", "shasum", "ocr", "env"];
 const MAX_NODES: usize = 99;
+const MAX_GUESTS: usize = 9;
 
 /// Where the switch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Options {
     pub xdp: Option<XdpPlace>,
     pub place: Place,
     pub functions: Functions,
+    /// Hosts without an agent, for what else is to be on the network.
+    pub guests: usize,
     /// The agent's program.
     pub agent: PathBuf,
     /// Where a directory for configuration, state and logs is made.
@@ -67,6 +70,7 @@ impl Options {
             xdp: None,
             place: Place::Hidden,
             functions: Functions::InAgent,
+            guests: 0,
             agent: agent.to_owned(),
             directory: directory.to_owned(),
             settings: BTreeMap::new(),
@@ -83,6 +87,7 @@ impl Options {
     pub(super) fn check(&self) -> Result<()> {
         ensure!(nix::unistd::geteuid().is_root(), "not root: making network namespaces needs it");
         ensure!((1..=MAX_NODES).contains(&self.nodes), "{} nodes: expected 1 to {MAX_NODES}", self.nodes);
+        ensure!(self.guests <= MAX_GUESTS, "{} guests: expected at most {MAX_GUESTS}", self.guests);
         ensure!(!self.rate_limits.is_empty(), "no rate limits: expected one for each node");
         ensure!(self.agent.is_file(), "no agent at {}: expected its program", self.agent.display());
         Ok(())

@@ -3,7 +3,13 @@
 use std::process::Command;
 
 use super::{Finding, Part, Remedy, State};
-use crate::{build_ebpf::compiler::version_is_at_least, project::find_program, step::text_of, versions::HAPROXY_LEAST};
+use crate::{
+    build_ebpf::compiler::version_is_at_least,
+    project::find_program,
+    step::text_of,
+    test::is_ci,
+    versions::{HAPROXY_LEAST, NODE_LEAST},
+};
 
 pub(super) struct Tool {
     /// Any one of these will do.
@@ -12,7 +18,15 @@ pub(super) struct Tool {
     needed_for: &'static str,
     version: Version,
     packages: &'static [&'static [&'static str]],
-    optional: bool,
+    presence: Presence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Needed,
+    /// Good to have everywhere, needed where a change is judged.
+    NeededInCi,
+    Optional,
 }
 
 enum Version {
@@ -47,7 +61,21 @@ pub(super) const ALL: &[Tool] = &[
     ),
     tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {
-        optional: true,
+        presence: Presence::NeededInCi,
+        ..tool(
+            &["node"],
+            Part::Interop,
+            "the foreign peer of tests/interop",
+            Version::AtLeast(&["--version"], NODE_LEAST),
+            &[&["nodejs"]],
+        )
+    },
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(&["npm"], Part::Interop, "installing that peer", Version::Printed(&["--version"]), &[&["npm"]])
+    },
+    Tool {
+        presence: Presence::Optional,
         ..tool(&["tcpdump"], Part::Tests, "captures for bug reports", Version::Printed(&["--version"]), &[&["tcpdump"]])
     },
 ];
@@ -59,7 +87,7 @@ const fn tool(
     version: Version,
     packages: &'static [&'static [&'static str]],
 ) -> Tool {
-    Tool { names, part, needed_for, version, packages, optional: false }
+    Tool { names, part, needed_for, version, packages, presence: Presence::Needed }
 }
 
 impl Tool {
@@ -69,7 +97,11 @@ impl Tool {
             needed_for: self.needed_for,
             state: self.state(),
             remedy: Remedy::Packages(self.packages),
-            optional: self.optional,
+            optional: match self.presence {
+                Presence::Needed => false,
+                Presence::NeededInCi => !is_ci(),
+                Presence::Optional => true,
+            },
         }
     }
 

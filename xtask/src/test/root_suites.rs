@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{ReferenceData, Report, Runner, Verdict};
+use super::{ReferenceData, Report, Runner, Verdict, foreign_peer, is_ci};
 use crate::{project::Project, root, step::Step};
 
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
@@ -32,6 +32,14 @@ pub(super) fn run(project: &Project, filter: Option<&str>, data: &ReferenceData,
         all.problems.push("root suites: there is none in tests/tests".to_owned());
     }
     for suite in suites {
+        if suite.name == foreign_peer::SUITE
+            && let Err(error) = foreign_peer::install(project)
+        {
+            // The first line says what is wrong, the rest is in the log.
+            let reason = format!("{error:#}");
+            all.leave_out(&suite.name, reason.lines().next().unwrap_or_default(), is_ci());
+            continue;
+        }
         let runner = run_one(project, &suite, filter, data)?;
         all.add(&suite.name, &runner, filter.is_some() || !suite.is_integration);
     }

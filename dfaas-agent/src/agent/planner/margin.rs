@@ -13,9 +13,10 @@ use crate::{
     config::{ForecasterKind, PlanningConfig},
     forecast::{
         Forecaster, GroupRates, Load,
+        folder::ModelFolder,
         groups::Groups,
         measured::Measured,
-        models::{Family, ModelFolder, UsageModels},
+        models::{Family, UsageModels},
         node_state::{NodeState, Paths},
         remote::{Budget, Remote, Settings},
     },
@@ -44,6 +45,8 @@ pub(super) struct Forecasters {
     measured: Measured,
     state: NodeState,
     sampled: Option<Instant>,
+    /// Calls executed until then.
+    executed: BTreeMap<FunctionName, u64>,
 }
 
 impl Forecasters {
@@ -51,7 +54,8 @@ impl Forecasters {
         let source = match planning.forecaster {
             ForecasterKind::Measured => Source::Measured,
             ForecasterKind::Model => {
-                let models = UsageModels::load(&ModelFolder::new(&planning.models_dir), Family::default());
+                let folder = ModelFolder::open(&planning.models_dir);
+                let models = folder.and_then(|folder| UsageModels::load(&folder, Family::default()));
                 Source::Models(Arc::new(models.map_err(|e| anyhow!(e)).context("AGENT_MODELS_DIR")?))
             }
             ForecasterKind::Remote => Source::Remote(Remote::new(Settings {
@@ -66,6 +70,7 @@ impl Forecasters {
             measured: Measured::new(planning.forecast_memory),
             state: NodeState::new(paths),
             sampled: None,
+            executed: BTreeMap::new(),
         })
     }
 
@@ -93,15 +98,24 @@ impl Forecasters {
         }
     }
 
-    /// Takes a sample of the node, once a second.
+    /// Takes a sample of the node, once a second: what it used, and what it executed over the same time.
     pub(super) fn learn(&mut self, observed: &Observed, run_here: &BTreeMap<FunctionName, Duration>) {
         let now = Instant::now();
         if self.sampled.is_some_and(|sampled| now.duration_since(sampled) < SAMPLE_INTERVAL) {
             return;
         }
+        let seconds = self.sampled.map_or(1.0, |sampled| now.duration_since(sampled).as_secs_f64());
         self.sampled = Some(now);
-        let reading = self.state.read(now, observed.executed.keys(), run_here);
-        if let Err(e) = self.measured.learn(&reading, &observed.executed) {
+        let executed: BTreeMap<_, _> =
+            observed.marks.iter().map(|(name, mark)| (name.clone(), mark.executed)).collect();
+        let since = |(name, count): (&FunctionName, &u64)| {
+            let before = self.executed.get(name).unwrap_or(count);
+            (name.clone(), count.saturating_sub(*before) as f64 / seconds)
+        };
+        let rates = executed.iter().map(since).collect();
+        self.executed = executed;
+        let reading = self.state.read(now, observed.marks.keys(), run_here);
+        if let Err(e) = self.measured.learn(&reading, &rates) {
             tracing::debug!("sample left out: {e}");
         }
     }
@@ -240,7 +254,6 @@ mod tests {
                 peers: margins.iter().enumerate().map(|(i, margin)| (node(i as u8), peer(margin))).collect(),
             },
             planning: config.planning,
-            executed: BTreeMap::new(),
             marks: BTreeMap::new(),
             stage: None,
         }

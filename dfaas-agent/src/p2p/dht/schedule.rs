@@ -96,7 +96,7 @@ mod tests {
         schedule.advertised(false, start);
         schedule.searched(start);
         assert_eq!(schedule.due(start + MINUTE), Some(Chore::Search));
-        assert_eq!(schedule.due(start + MINUTE * 2 - Duration::from_secs(1)), None);
+        assert_eq!(schedule.due(start + Duration::from_secs(119)), None);
         assert_eq!(schedule.due(start + MINUTE * 2), Some(Chore::Advertise));
         schedule.advertised(true, start);
         assert_eq!(schedule.due(start + Duration::from_secs(2 * 3600 + 37 * 60 + 29)), None);

@@ -21,8 +21,12 @@ fn base32(bytes: &[u8]) -> String {
 #[test]
 fn the_known_rendezvous_gives_the_known_multihash() {
     let key = rendezvous_key(DEFAULT_RENDEZVOUS).to_vec();
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "122003011f95c5e7a7d877e542d2b09ca2d5f0892b328ec6f2f303cf26fb86eeda32");
+    let digest: [u8; 32] = key[2..].try_into().unwrap();
+    assert_eq!(key[..2], [0x12, 0x20]);
+    assert_eq!(digest[..8], 0x0301_1f95_c5e7_a7d8_u64.to_be_bytes());
+    assert_eq!(digest[8..16], 0x77e5_42d2_b09c_a2d5_u64.to_be_bytes());
+    assert_eq!(digest[16..24], 0xf089_2b32_8ec6_f2f3_u64.to_be_bytes());
+    assert_eq!(digest[24..], 0x03cf_26fb_86ee_da32_u64.to_be_bytes());
     let cid = [&[0x01, 0x55], &key[..]].concat();
     assert_eq!(format!("b{}", base32(&cid)), "bafkreiadaepzlrphu7mhpzkc2kyjziwv6ceswmuoy3zpga6pe35yn3w2gi");
 }

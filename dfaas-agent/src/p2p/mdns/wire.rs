@@ -25,7 +25,8 @@ const MAX_TEXT_BYTES: usize = 255;
 /// The names of this node's answers.
 #[derive(Debug)]
 pub(super) struct Service {
-    service: Name,
+    /// Of all nodes that belong together.
+    shared: Name,
     instance: Name,
     /// The original's nodes take no answer without the address of a host.
     host: Name,
@@ -52,7 +53,7 @@ impl Service {
             Ok(name)
         };
         Ok(Self {
-            service: name(format!("{rendezvous}.local"))?,
+            shared: name(format!("{rendezvous}.local"))?,
             instance: name(format!("{instance}.{rendezvous}.local"))?,
             host: name(format!("{instance}.local"))?,
         })
@@ -60,7 +61,7 @@ impl Service {
 
     pub(super) fn question(&self) -> anyhow::Result<Vec<u8>> {
         let mut message = Message::new(0, MessageType::Query, OpCode::Query);
-        message.add_query(Query::query(self.service.clone(), RecordType::PTR));
+        message.add_query(Query::query(self.shared.clone(), RecordType::PTR));
         Ok(message.to_vec()?)
     }
 
@@ -69,10 +70,10 @@ impl Service {
         let mut message = Message::new(question.unwrap_or(0), MessageType::Response, OpCode::Query);
         message.metadata.authoritative = true;
         if question.is_some() {
-            message.add_query(Query::query(self.service.clone(), RecordType::PTR));
+            message.add_query(Query::query(self.shared.clone(), RecordType::PTR));
         }
         let record = |name: &Name, data| Record::from_rdata(name.clone(), TTL_SECONDS, data);
-        message.add_answer(record(&self.service, RData::PTR(PTR(self.instance.clone()))));
+        message.add_answer(record(&self.shared, RData::PTR(PTR(self.instance.clone()))));
         message.add_additional(record(&self.instance, RData::SRV(SRV::new(0, 0, DUMMY_PORT, self.host.clone()))));
         let texts = addresses.iter().map(|address| format!("dnsaddr={address}"));
         let texts = texts.filter(|text| text.len() <= MAX_TEXT_BYTES).take(MAX_TEXTS).collect();
@@ -95,7 +96,7 @@ impl Service {
         let Ok(message) = Message::from_vec(packet) else { return Heard::Nothing };
         if message.metadata.message_type == MessageType::Query {
             let asks_us = |query: &Query| {
-                is_same(query.name(), &self.service) && matches!(query.query_type(), RecordType::PTR | RecordType::ANY)
+                is_same(query.name(), &self.shared) && matches!(query.query_type(), RecordType::PTR | RecordType::ANY)
             };
             let asked = message.queries.iter().any(asks_us);
             return if asked { Heard::Question(message.metadata.id) } else { Heard::Nothing };
@@ -107,7 +108,7 @@ impl Service {
 
     /// Addresses in a record of another node of this service that is not being taken back.
     fn texts<'a>(&self, record: &'a Record) -> impl Iterator<Item = Multiaddr> + use<'a> {
-        let is_anothers = is_same(&record.name.base_name(), &self.service) && !is_same(&record.name, &self.instance);
+        let is_anothers = is_same(&record.name.base_name(), &self.shared) && !is_same(&record.name, &self.instance);
         let texts = match &record.data {
             RData::TXT(texts) if is_anothers && record.ttl > 0 => &texts.txt_data[..],
             _ => &[],

@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
+use futures::FutureExt;
 use libp2p::{
-    PeerId,
+    Multiaddr, PeerId,
     core::ConnectedPoint,
     identify,
-    swarm::{ConnectionId, DialError, SwarmEvent},
+    swarm::{
+        ConnectionId, DialError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 
 use super::{
@@ -18,6 +22,7 @@ use crate::p2p::{
     counters::Count,
     dht,
     event::OverlayEvent,
+    names::{self, SystemNames},
     swarm::BehaviourEvent,
 };
 
@@ -76,6 +81,30 @@ impl Overlay {
         self.peers.retain(|_, entry| !entry.links.is_empty());
     }
 
+    pub(super) fn dial_due(&mut self) {
+        for (peer, addresses) in self.dial.due(Instant::now()) {
+            if addresses.iter().any(names::is_named) {
+                let found = async move { (peer, names::resolve(peer, addresses, &SystemNames).await) };
+                self.looking_up.push(found.boxed());
+            } else {
+                self.dial(peer, addresses);
+            }
+        }
+    }
+
+    pub(super) fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        // A port of its own for each dial: two nodes that dial each other from their listen ports at the
+        // same time would meet in one TCP connection, both as its client.
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .allocate_new_port()
+            .build();
+        if let Err(error) = self.swarm.dial(options) {
+            self.dial_failed(peer, &error);
+        }
+    }
+
     pub(super) fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
         if let DialError::DialPeerConditionFalse(_) = error
             && self.peers.contains_key(&peer)
@@ -122,6 +151,18 @@ impl Overlay {
         for entry in self.peers.values_mut().filter(|entry| !entry.told) {
             let Some(About { agent, protocols }) = entry.about.clone() else { continue };
             entry.told = self.outbox.offer(OverlayEvent::Identified { peer: entry.node.clone(), agent, protocols });
+        }
+    }
+
+    /// Ends connections with peers that turned out to be no nodes, such as servers of a public table of records: they
+    /// would take the places of nodes. Bootstrap peers stay.
+    pub(super) fn part_with_strangers(&mut self) {
+        let now = Instant::now();
+        for (peer, _) in self.peers.iter().filter(|(_, entry)| entry.is_stranger(now)) {
+            if !self.dial.is_bootstrap(peer) {
+                // Fails if it has gone by itself.
+                let _ = self.swarm.disconnect_peer_id(*peer);
+            }
         }
     }
 

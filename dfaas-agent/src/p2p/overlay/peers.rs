@@ -1,6 +1,10 @@
 //! What is known of the peers this node is connected to.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 
@@ -15,12 +19,15 @@ const STATES_BURST: f64 = 50.0;
 const BROADCASTS_PER_SECOND: f64 = 1000.0;
 const BROADCASTS_BURST: f64 = 2000.0;
 const MAX_PROTOCOLS: usize = 64;
+/// How long somebody who is no node may stay: a search among others takes no longer.
+const STRANGER_STAY: Duration = Duration::from_mins(1);
 
 /// By peer; as many as the connection limits allow.
 pub(super) type Peers = BTreeMap<PeerId, Peer>;
 
 pub(super) struct Peer {
     pub(super) node: NodeId,
+    since: Instant,
     pub(super) links: BTreeMap<ConnectionId, Link>,
     pub(super) about: Option<About>,
     /// True if the agent has heard of `about`.
@@ -67,6 +74,7 @@ impl Peer {
     pub(super) fn new(node: NodeId, now: Instant) -> Self {
         Self {
             node,
+            since: now,
             links: BTreeMap::new(),
             about: None,
             told: false,
@@ -75,6 +83,11 @@ impl Peer {
             states: Bucket::new(STATES_PER_SECOND, STATES_BURST, now),
             broadcasts: Bucket::new(BROADCASTS_PER_SECOND, BROADCASTS_BURST, now),
         }
+    }
+
+    /// True if it has said what it is, and that is no node, and has been here for long.
+    pub(super) fn is_stranger(&self, now: Instant) -> bool {
+        self.about.as_ref().is_some_and(|about| !about.is_node()) && now >= self.since + STRANGER_STAY
     }
 
     pub(super) fn view(&self) -> ConnectedPeer {
@@ -86,5 +99,25 @@ impl Peer {
             agent: self.about.as_ref().map(|about| about.agent.clone()),
             direct: self.about.as_ref().is_some_and(About::speaks_direct),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_says_to_be_no_node_is_a_stranger_and_not_at_once() {
+        let now = Instant::now();
+        let later = now + STRANGER_STAY;
+        let peer = |protocols: Option<&[&str]>| {
+            let node = "12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf".parse().unwrap();
+            Peer { about: protocols.map(|protocols| About::new("agent", protocols)), ..Peer::new(node, now) }
+        };
+        let public = peer(Some(&["/ipfs/kad/1.0.0", "/ipfs/id/1.0.0"]));
+        assert!(public.is_stranger(later) && !public.is_stranger(now));
+        assert!(!peer(Some(&["/meshsub/1.1.0"])).is_stranger(later), "an original agent");
+        assert!(!peer(Some(&[direct::PROTOCOL])).is_stranger(later));
+        assert!(!peer(None).is_stranger(later), "it has not said yet");
     }
 }

@@ -29,7 +29,7 @@ pub struct Plan {
     pub forecasts: usize,
 }
 
-/// Moves calls until the burden is bearable or no peer takes more. `rates` must be above 0 and finite. The number of
+/// Moves calls until the burden is bearable or no peer takes more. `rates` must be at least 0 and finite. The number of
 /// forecasts is bounded: every step moves a share of a rate, and what is refused is not tried again.
 pub fn exchange(
     rates: &[(FunctionName, f64)],
@@ -79,8 +79,8 @@ impl<'a> Exchange<'a> {
         options: &'a Options,
     ) -> Self {
         let nothing: Vec<_> = rates.iter().map(|(function, _)| (function.clone(), 0.0)).collect();
-        let helper = |peer: &&'a PeerMargin| Helper {
-            peer: *peer,
+        let helper = |&peer: &&'a PeerMargin| Helper {
+            peer,
             sent: nothing.clone(),
             load: peer.load,
             before: None,
@@ -181,12 +181,11 @@ impl<'a> Exchange<'a> {
 
     /// True if the peer's usage would grow by no more than its margin.
     fn accepts(&mut self, peer: usize, function: usize, calls: f64) -> Result<bool, ForecastError> {
-        let before = match self.helpers[peer].before {
-            Some(before) => before,
-            None => {
-                let before = self.percent(peer)?;
-                *self.helpers[peer].before.insert(before)
-            }
+        let before = if let Some(before) = self.helpers[peer].before {
+            before
+        } else {
+            let before = self.percent(peer)?;
+            *self.helpers[peer].before.insert(before)
         };
         self.helpers[peer].plan(self.group[function], function, calls);
         let growth = self.percent(peer)? - before;

@@ -40,11 +40,15 @@ impl Compat {
             // A window without a call has no rate, and a node without a rate is not overloaded.
             if function.rate > 0.0 && function.rate >= max as f64 {
                 self.overloaded.insert(name.clone());
-                peers.values_mut().for_each(|entry| entry.limit_in = 0);
+                for entry in peers.values_mut() {
+                    entry.limit_in = 0;
+                }
             } else {
                 let margin = max.saturating_sub(function.rate as u64);
                 let share = margin.checked_div(peers.len() as u64).unwrap_or(0);
-                peers.values_mut().for_each(|entry| *entry = Entry { limit_in: share, weight: 0 });
+                for entry in peers.values_mut() {
+                    *entry = Entry { limit_in: share, weight: 0 };
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 /// What figures depend on.
-pub(in crate::bench) fn describe() -> Value {
+pub(crate) fn describe() -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));

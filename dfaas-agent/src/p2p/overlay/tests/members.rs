@@ -23,7 +23,8 @@ impl List {
     }
 
     fn write(&self, nodes: &[&NodeId]) {
-        fs::write(&self.file, nodes.iter().map(|node| format!("{node} # a node\n")).collect::<String>()).unwrap();
+        fs::write(&self.file, nodes.iter().map(|node| format!("{node} # a node\n")).collect::<Vec<_>>().concat())
+            .unwrap();
     }
 
     /// A node that obeys the list.

@@ -17,12 +17,12 @@ use tokio::{
 };
 
 #[derive(Clone, Debug)]
-pub(super) struct ConnectionLimits {
-    pub(super) max: usize,
+pub(crate) struct ConnectionLimits {
+    pub(crate) max: usize,
     /// For the head of a request, and for a connection on which nothing is asked.
-    pub(super) idle: Duration,
+    pub(crate) idle: Duration,
     /// For calls under way when the server stops.
-    pub(super) grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// For a client that does not take what it is sent.
@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until `stop` turns true (or its sender is gone); connections then have the grace to finish the calls
 /// they are in. A call that has not ended by then is dropped, and its process killed with it.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: ConnectionLimits,
