@@ -7,7 +7,7 @@ use dfaas_tests::bench::programs::{STACK_MAX_BYTES, Sizes};
 
 const FILE: &str = "expected/programs.json";
 
-/// `DFAAS_UPDATE_EXPECTED=1` writes the file anew: a larger program is a decision.
+/// Run as root with `DFAAS_UPDATE_EXPECTED=1`, it writes the file anew: a larger program is a decision.
 #[test]
 fn no_program_is_larger_than_it_is_meant_to_be() {
     let sizes = Sizes::measure(object::embedded().unwrap()).unwrap_or_else(|error| panic!("{error:#}"));
