@@ -2,6 +2,7 @@
 
 mod echo;
 mod http;
+mod latency;
 mod load;
 mod raw;
 mod tally;
@@ -9,6 +10,7 @@ mod tally;
 pub use self::{
     echo::{Echo, Echoed},
     http::{Answer, Call},
+    latency::Latency,
     load::{Connections, Load, Running},
     raw::{Piece, exchange},
     tally::{Failure, Outcome, Second, Tally},

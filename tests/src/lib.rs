@@ -6,6 +6,7 @@
 //! * [`federation`]: nodes with their agents on such a network
 //! * [`pair`]: two nodes without agents, their tables written by hand
 //! * [`client`]: calls and loads from a namespace
+//! * [`mod@flood`]: SYNs with forged sources
 //! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
 //! * [`service`]: HTTP services in a namespace
@@ -21,6 +22,7 @@ pub mod bench;
 pub mod client;
 pub mod emulator;
 pub mod federation;
+pub mod flood;
 pub mod link;
 pub mod netns;
 pub mod network;

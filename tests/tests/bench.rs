@@ -1,17 +1,41 @@
-//! The bench still fits the programs it measures: no figure, no success.
+//! The bench still fits what it measures: no figure, no success. Nothing is asked of the figures.
 
 use std::process::Command;
 
+use serde_json::Value;
+
+/// All of it, at its quickest.
 #[test]
-fn every_kind_of_packet_has_its_time() {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_federation")).args(["bench", "--packets", "--quick", "--json"]).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn every_benchmark_has_its_figures() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_federation"));
+    let output = command.args(["bench", "--quick", "--json", "--directory"]).arg(directory.path()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 11, "{text}");
-    for line in lines {
-        assert!(line["median_ns"].as_f64().is_some_and(|ns| ns > 0.0), "{line}");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
+    let benches: Vec<_> = of("machine").iter().map(|line| line["bench"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(benches, ["packets", "forward", "reject", "overload", "flood", "churn"]);
+    for bench in benches {
+        let file = directory.path().join(format!("{bench}.jsonl"));
+        assert!(std::fs::metadata(&file).is_ok_and(|file| file.len() > 0), "{}", file.display());
     }
+    for (kind, least, value) in [
+        ("packet", 15, "median_ns"),
+        ("program", 5, "size"),
+        ("sample", 54, "own_us"),
+        ("overload", 24, "served_per_second"),
+        ("flood", 9, "wanted"),
+        ("churn", 3, "calls"),
+    ] {
+        let found = of(kind);
+        assert!(found.len() >= least, "{} lines of {kind}, expected {least}:\n{text}", found.len());
+        for line in found {
+            assert!(line[value].is_object() || line[value].as_f64().is_some_and(|n| n > 0.0), "{line}");
+        }
+    }
+    // Latencies at a fixed rate, of both kinds of connection.
+    let p99 = of("figure").into_iter().filter(|line| line["compared"] == "p99 at 30 %").count();
+    assert_eq!(p99, 2, "{text}");
 }

@@ -1,40 +1,28 @@
-//! The verifier accepts every program; its cost is printed.
+//! The verifier accepts every program, and none is larger than it is meant to be.
 
-use dfaas_agent::kernel::{
-    load::{self, KernelSettings},
-    mode::Mode,
-    object,
-    pins::Pins,
-};
+use std::path::Path;
 
+use dfaas_agent::kernel::object;
+use dfaas_tests::bench::programs::{STACK_MAX_BYTES, Sizes};
+
+const FILE: &str = "expected/programs.json";
+
+/// Run as root with `DFAAS_UPDATE_EXPECTED=1`, it writes the file anew: a larger program is a decision.
 #[test]
-fn the_verifier_accepts_every_program() {
-    let pins = Pins::new(format!("/sys/fs/bpf/dfaas-test-{}", std::process::id()));
-    let settings = KernelSettings {
-        interface: "lo".into(),
-        service: "10.0.0.1:80".parse().unwrap(),
-        tunnel: "10.0.0.1".parse().unwrap(),
-        placed: "127.0.0.1:10080".parse().unwrap(),
-        handoff: "127.0.0.1:10081".parse().unwrap(),
-        aliases: ("169.254.64.0".parse().unwrap(), 18),
-        pins: pins.clone(),
-    };
-    let result = load::load(object::embedded().unwrap(), &settings, Mode::Handoff).and_then(|mut ebpf| {
-        for name in ["dfaas_observe", "dfaas_pass"] {
-            load::load_program(&mut ebpf, name)?;
-        }
-        for (name, program) in ebpf.programs() {
-            let info = program.info()?;
-            println!(
-                "{name}: {} instructions verified, {} bytes jited",
-                info.verified_instruction_count().unwrap_or(0),
-                info.size_jitted()
-            );
-        }
-        Ok(())
-    });
-    pins.remove_all().unwrap();
-    if let Err(e) = result {
-        panic!("{e:#}");
+fn no_program_is_larger_than_it_is_meant_to_be() {
+    let sizes = Sizes::measure(object::embedded().unwrap()).unwrap_or_else(|error| panic!("{error:#}"));
+    let text = serde_json::to_string_pretty(&sizes).unwrap() + "\n";
+    println!("{text}");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    if std::env::var_os("DFAAS_UPDATE_EXPECTED").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let grown = sizes.grown(&Sizes::read(&expected).unwrap());
+    assert!(grown.is_empty(), "{}", grown.join("\n"));
+    for (name, size) in &sizes.programs {
+        // What is more would not have been loaded; what is zero was not read.
+        assert!((1..=STACK_MAX_BYTES).contains(&size.stack_bytes), "{name}: {size:?}");
+        assert!(size.instructions > 0 && size.verified > 0, "{name}: {size:?}");
     }
 }

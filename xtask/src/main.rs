@@ -64,7 +64,8 @@ enum Command {
     Test(test::TestArgs),
     /// Set up, build, then measure (needs root)
     ///
-    /// All arguments go to the emulator's bench command: `cargo xtask bench --quick`.
+    /// All arguments go to the emulator's bench command: `cargo xtask bench --quick`, `cargo xtask bench forward reject`;
+    /// `cargo xtask bench -- --help` shows them all.
     Bench(run::PassedArgs),
     /// Everything about the text of the code: format, lints, documentation, licences, names
     ///

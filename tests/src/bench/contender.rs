@@ -8,6 +8,7 @@ use dfaas_agent::kernel::mode::XdpPlace;
 use dfaas_common::route::{SLOT_REFUSE, fill_slots};
 
 use super::{
+    bodies::Bodies,
     cpu::{self, PacketThreads},
     figure::{FORWARDED, REFUSED},
     haproxy::{self, Haproxy},
@@ -17,8 +18,8 @@ use crate::{
     pair::{self, CLIENT, HANDOFF, OTHER, Pair},
 };
 
-const A: usize = 0;
-const B: usize = 1;
+pub(super) const A: usize = 0;
+pub(super) const B: usize = 1;
 
 /// What node A has spent since some time in the past.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub(super) struct Cost {
     pub(super) own_ns: u64,
     /// The same with all handling of node A's packets.
     pub(super) node_ns: Option<u64>,
+    /// Of node A, the switch, node B with its function, and the client's packets, but not of the client's process.
+    pub(super) all_ns: u64,
     pub(super) programs: Vec<ProgramCost>,
 }
 
@@ -45,8 +48,10 @@ impl Cost {
             ns: now.ns - then.ns,
         });
         Self {
-            own_ns: self.own_ns - before.own_ns,
+            own_ns: self.own_ns.saturating_sub(before.own_ns),
             node_ns: self.node_ns.zip(before.node_ns).map(|(now, then)| now - then),
+            // A thread of this process that has ended takes its time with it.
+            all_ns: self.all_ns.saturating_sub(before.all_ns),
             programs: programs.collect(),
         }
     }
@@ -58,6 +63,8 @@ pub(super) trait Contender {
     /// Lets kernel threads handle packets, so that node A's can be told from others'.
     fn use_threads(&mut self) -> Result<()>;
     fn cost(&self) -> Result<Cost>;
+    /// What node B's function has received.
+    fn received_bytes(&self) -> u64;
 
     fn client(&self) -> &Host {
         &self.network().hosts[CLIENT]
@@ -76,7 +83,7 @@ pub(super) trait Contender {
 }
 
 /// Clients find enough ports: the whole range, and those in TIME_WAIT again after a second.
-fn give_ports(network: &Network) -> Result<()> {
+pub(super) fn give_ports(network: &Network) -> Result<()> {
     network.hosts.iter().try_for_each(|host| {
         host.namespace.run("sysctl -qw net.ipv4.tcp_tw_reuse=1")?;
         let mut command = host.namespace.command("sysctl");
@@ -86,11 +93,29 @@ fn give_ports(network: &Network) -> Result<()> {
     })
 }
 
+/// What node B serves: a short answer by HAProxy itself, bodies by the service behind it.
+struct Function {
+    haproxy: Haproxy,
+    bodies: Bodies,
+}
+
+impl Function {
+    fn start(host: &Host, file: &Path, bind: &str) -> Result<Self> {
+        let bodies = Bodies::start(&host.namespace)?;
+        Ok(Self { haproxy: Haproxy::start(&host.namespace, file, &haproxy::function(bind))?, bodies })
+    }
+
+    /// The service is a thread of this process, which does little else meanwhile.
+    fn time(&self) -> Result<u64> {
+        Ok(cpu::of_process(self.haproxy.pid())? + cpu::of_process(std::process::id())?)
+    }
+}
+
 /// Node A has the kernel programs and nothing else; node B takes connections off its hands.
 pub(super) struct Kernel {
     pair: Pair,
     threads: Option<PacketThreads>,
-    _function: Haproxy,
+    function: Function,
 }
 
 impl Kernel {
@@ -100,9 +125,8 @@ impl Kernel {
         pair.route(A, FORWARDED, 0, |route| route.slots = fill_slots(&[(OTHER, 1)]))?;
         pair.route(A, REFUSED, 1, |route| route.slots = fill_slots(&[(SLOT_REFUSE, 1)]))?;
         pair.route(B, FORWARDED, 0, |_| {})?;
-        let text = haproxy::function(&HANDOFF.to_string());
-        let function = Haproxy::start(&pair.network.hosts[B].namespace, &files.join("b-handoff"), &text)?;
-        Ok(Self { pair, threads: None, _function: function })
+        let function = Function::start(&pair.network.hosts[B], &files.join("b-handoff"), &HANDOFF.to_string())?;
+        Ok(Self { pair, threads: None, function })
     }
 
     pub(super) fn pair(&mut self) -> &mut Pair {
@@ -133,8 +157,16 @@ impl Contender for Kernel {
             let ns = info.run_time().as_nanos() as u64;
             programs.push(ProgramCost { name: name.to_owned(), runs: info.run_count(), ns });
         }
-        let node_ns = self.threads.as_ref().map(PacketThreads::time).transpose()?;
-        Ok(Cost { own_ns: programs.iter().map(|p| p.ns).sum(), node_ns, programs })
+        let own_ns = programs.iter().map(|p| p.ns).sum();
+        let node_ns = self.threads.as_ref().map(PacketThreads::time_of_a).transpose()?;
+        let others_ns = self.threads.as_ref().map_or(Ok(0), PacketThreads::time_of_others)?;
+        // Where senders handle packets, the programs are in the time of whoever sent, and must not count twice.
+        let all_ns = node_ns.unwrap_or(0) + others_ns + self.function.time()?;
+        Ok(Cost { own_ns, node_ns, all_ns, programs })
+    }
+
+    fn received_bytes(&self) -> u64 {
+        self.function.bodies.received_bytes()
     }
 }
 
@@ -143,7 +175,7 @@ pub(super) struct Proxy {
     network: Network,
     threads: Option<PacketThreads>,
     haproxy: Haproxy,
-    _function: Haproxy,
+    function: Function,
 }
 
 impl Proxy {
@@ -152,10 +184,10 @@ impl Proxy {
         network.without_xdp()?;
         give_ports(&network)?;
         let b = &network.hosts[B];
-        let function = Haproxy::start(&b.namespace, &files.join("b-service"), &haproxy::function("*:80"))?;
+        let function = Function::start(b, &files.join("b-service"), "*:80")?;
         let text = haproxy::original(network.hosts[A].address, b.address);
         let haproxy = Haproxy::start(&network.hosts[A].namespace, &files.join("a"), &text)?;
-        Ok(Self { network, threads: None, haproxy, _function: function })
+        Ok(Self { network, threads: None, haproxy, function })
     }
 }
 
@@ -175,7 +207,14 @@ impl Contender for Proxy {
 
     fn cost(&self) -> Result<Cost> {
         let own_ns = cpu::of_process(self.haproxy.pid())?;
-        let node_ns = self.threads.as_ref().map(|threads| Ok::<_, anyhow::Error>(threads.time()? + own_ns));
-        Ok(Cost { own_ns, node_ns: node_ns.transpose()?, programs: Vec::new() })
+        let node_ns = self.threads.as_ref().map(|threads| Ok::<_, anyhow::Error>(threads.time_of_a()? + own_ns));
+        let node_ns = node_ns.transpose()?;
+        let others_ns = self.threads.as_ref().map_or(Ok(0), PacketThreads::time_of_others)?;
+        let all_ns = node_ns.unwrap_or(own_ns) + others_ns + self.function.time()?;
+        Ok(Cost { own_ns, node_ns, all_ns, programs: Vec::new() })
+    }
+
+    fn received_bytes(&self) -> u64 {
+        self.function.bodies.received_bytes()
     }
 }

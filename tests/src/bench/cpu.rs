@@ -3,6 +3,10 @@
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike as _,
+};
 
 use crate::{
     netns::Namespace,
@@ -22,25 +26,44 @@ pub(crate) fn of_process(pid: u32) -> Result<u64> {
     Ok(total)
 }
 
-/// Kernel threads that do nothing but handle what arrives at one interface.
+/// The same of all child processes that have ended and were waited for.
+pub(super) fn of_ended_children() -> Result<u64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot tell the time of child processes")?;
+    let us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(us as u64 * 1000)
+}
+
+/// Kernel threads that do nothing but handle what arrives at the interfaces of a network.
 #[derive(Clone, Debug)]
-pub(super) struct PacketThreads(BTreeSet<u32>);
+pub(super) struct PacketThreads {
+    node_a: BTreeSet<u32>,
+    /// Those of the switch, node B and the client.
+    others: BTreeSet<u32>,
+}
 
 impl PacketThreads {
-    /// Lets kernel threads handle every interface's packets, instead of whatever runs; returns those of node A.
+    /// Lets them handle packets instead of whatever runs.
     pub(super) fn start(network: &Network) -> Result<Self> {
         let switch = network.switch().context("the switch has no namespace of its own")?;
+        let mut others = BTreeSet::new();
         for name in ["n1", "n2", "client"] {
-            start(switch, &network.port(name))?;
+            others.extend(start(switch, &network.port(name))?);
         }
         let mut of_hosts = network.hosts.iter().map(|host| start(&host.namespace, Host::INTERFACE));
         let node_a = of_hosts.next().context("the network has no hosts")??;
-        of_hosts.try_for_each(|threads| threads.map(drop))?;
-        Ok(Self(node_a))
+        for threads in of_hosts {
+            others.extend(threads?);
+        }
+        Ok(Self { node_a, others })
     }
 
-    pub(super) fn time(&self) -> Result<u64> {
-        self.0.iter().map(|pid| of_process(*pid)).sum()
+    /// Of node A's interface.
+    pub(super) fn time_of_a(&self) -> Result<u64> {
+        self.node_a.iter().map(|pid| of_process(*pid)).sum()
+    }
+
+    pub(super) fn time_of_others(&self) -> Result<u64> {
+        self.others.iter().map(|pid| of_process(*pid)).sum()
     }
 }
 

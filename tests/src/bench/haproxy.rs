@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::figure::{FORWARDED, REFUSED};
+use super::{
+    bodies,
+    figure::{BODIES, FORWARDED, REFUSED},
+};
 use crate::netns::Namespace;
 
 const READY: Duration = Duration::from_secs(20);
@@ -62,14 +65,57 @@ defaults
     timeout server 60s
 ";
 
-/// Answers every call at once.
+/// Answers every call at once, but for those that the service with bodies answers.
 pub(super) fn function(bind: &str) -> String {
     format!(
         "{COMMON}
 frontend function
     bind {bind}
-    http-request return status 200 content-type text/plain string ok
-"
+    http-request return status 200 content-type text/plain string ok unless {{ path_end {BODIES} }}
+    default_backend bodies
+backend bodies
+    server bodies {}
+",
+        bodies::ADDRESS
+    )
+}
+
+/// Gives every call to the service.
+pub(super) fn service(bind: &str) -> String {
+    format!("{COMMON}\nlisten service\n    bind {bind}\n    server service {}\n", bodies::ADDRESS)
+}
+
+/// The rules that the recalc strategy writes for a node whose peers have nothing left: up to the limit here, by its own
+/// count of the last second; the rest is turned away.
+pub(super) fn saturated(own: Ipv4Addr, limit: u32) -> String {
+    format!(
+        "{COMMON}    option http-server-close
+    option forwardfor
+
+backend users_{FORWARDED}
+    stick-table type integer size 10 expire 60s store http_req_cnt,http_req_rate(1s)
+backend local_{FORWARDED}
+    stick-table type integer size 10 expire 60s store http_req_cnt,http_req_rate(1s)
+
+frontend clients
+    bind *:80
+    acl forwarded req.hdr(DFaaS-Node-ID) -m found
+    http-request deny deny_status 403 unless {{ path_beg /haproxy }} or {{ path /system/functions }} or {{ path_beg /function/ }}
+    http-request track-sc1 dst_port table users_{FORWARDED} if {{ path_beg /function/{FORWARDED} }} !forwarded
+    use_backend here if {{ path_beg /function/{FORWARDED} }} forwarded
+    use_backend here if {{ path_beg /function/{FORWARDED} }} {{ dst_port,table_http_req_rate(local_{FORWARDED}) lt {limit} }}
+    default_backend nobody
+
+backend here
+    http-request track-sc2 dst_port table local_{FORWARDED}
+    http-request add-header DFaaS-Node-ID {OWN_ID}
+    http-response set-header X-Server {own}
+    server {own} {}
+
+backend nobody
+    http-request return status 503 content-type text/plain string saturated
+",
+        bodies::ADDRESS
     )
 }
 
@@ -138,7 +184,9 @@ mod tests {
     fn haproxy_accepts_the_configurations() {
         let directory = tempfile::tempdir().unwrap();
         let own = Ipv4Addr::new(192, 0, 2, 1);
-        for text in [original(own, Ipv4Addr::new(192, 0, 2, 2)), function("127.0.0.1:10081")] {
+        let peer = Ipv4Addr::new(192, 0, 2, 2);
+        let (own_rules, bind) = ([original(own, peer), saturated(own, 300)], "127.0.0.1:10081");
+        for text in own_rules.into_iter().chain([function(bind), service(bind)]) {
             let file = directory.path().join("haproxy.cfg");
             fs::write(&file, &text).unwrap();
             let output = std::process::Command::new("haproxy").args(["-c", "-f"]).arg(&file).output().unwrap();

@@ -1,15 +1,19 @@
-//! The load: wrk, 32 connections on one thread.
+//! The load at saturation: wrk, 32 connections on one thread.
 
 use std::{
+    io::Write as _,
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 
+use super::cpu;
 use crate::netns::Namespace;
 
 const CONNECTIONS: u32 = 32;
+const LARGE_BYTES: usize = 1 << 20;
+const LARGE_CONNECTIONS: u32 = 4;
 /// For wrk to end, beyond the time of the load.
 const GRACE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
@@ -28,29 +32,61 @@ pub(super) struct Outcome {
     pub(super) not_2xx: u64,
     /// Connections refused or broken, and time-outs.
     pub(super) errors: u64,
+    /// Of all answers with their heads.
+    pub(super) read_bytes: f64,
+    /// What wrk itself has cost.
+    pub(super) cpu_ns: u64,
 }
 
-pub(super) fn run(client: &Namespace, url: &str, connections: Connections, time: Duration) -> Result<Outcome> {
-    let mut command = client.command("wrk");
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", time.as_secs())]);
-    if connections == Connections::PerRequest {
-        command.args(["-H", "Connection: close"]);
+/// What wrk is to do.
+#[derive(Clone, Debug)]
+pub(super) struct Load<'a> {
+    pub(super) url: &'a str,
+    pub(super) connections: Connections,
+    /// Of every request; without one it is a GET.
+    pub(super) body_bytes: usize,
+    pub(super) time: Duration,
+}
+
+impl Load<'_> {
+    /// Large bodies on few connections: the memory for them is not what is measured.
+    fn count(&self) -> u32 {
+        if self.body_bytes < LARGE_BYTES { CONNECTIONS } else { LARGE_CONNECTIONS }
     }
-    command.arg(url).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot start wrk (Debian: wrk)")?;
-    let deadline = Instant::now() + time + GRACE;
-    // What it prints fits a pipe, so it does not wait for us.
-    while child.try_wait()?.is_none() {
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("wrk has not ended {} s after its load", GRACE.as_secs());
+
+    fn script(&self) -> String {
+        let close =
+            if self.connections == Connections::PerRequest { "wrk.headers[\"Connection\"] = \"close\"\n" } else { "" };
+        match self.body_bytes {
+            0 => close.to_owned(),
+            n => format!("{close}wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {n})\n"),
         }
-        std::thread::sleep(POLL);
     }
-    let output = child.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).with_context(|| format!("wrk, {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
+
+    pub(super) fn run(&self, client: &Namespace) -> Result<Outcome> {
+        let mut script = tempfile::NamedTempFile::with_suffix(".lua").context("cannot make a file for wrk's script")?;
+        script.write_all(self.script().as_bytes())?;
+        let mut command = client.command("wrk");
+        command.args(["-t1", &format!("-c{}", self.count()), &format!("-d{}s", self.time.as_secs())]);
+        command.arg("-s").arg(script.path()).arg(self.url).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let cpu_before = cpu::of_ended_children()?;
+        let mut child = command.spawn().context("cannot start wrk (Debian: wrk)")?;
+        let deadline = Instant::now() + self.time + GRACE;
+        // What it prints fits a pipe, so it does not wait for us.
+        while child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!("wrk has not ended {} s after its load", GRACE.as_secs());
+            }
+            std::thread::sleep(POLL);
+        }
+        let output = child.wait_with_output()?;
+        let cpu_ns = cpu::of_ended_children()? - cpu_before;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let outcome = parse(&text).map(|outcome| Outcome { cpu_ns, ..outcome });
+        outcome.with_context(|| format!("wrk, {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
+    }
 }
 
 /// Reads wrk's summary; `None` if it is none.
@@ -68,7 +104,23 @@ fn parse(text: &str) -> Option<Outcome> {
         per_second: after("Requests/sec:")?.parse().ok()?,
         not_2xx: after("Non-2xx or 3xx responses:").map_or(Some(0), |n| n.parse().ok())?,
         errors,
+        read_bytes: size(text.lines().find_map(|line| line.trim().strip_suffix(" read")?.rsplit_once(", "))?.1)?,
+        cpu_ns: 0,
     })
+}
+
+/// `5.35MB`: wrk's units are powers of 1024.
+fn size(text: &str) -> Option<f64> {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let factor = match &text[digits.len()..] {
+        "B" => 0,
+        "KB" => 1,
+        "MB" => 2,
+        "GB" => 3,
+        "TB" => 4,
+        _ => return None,
+    };
+    Some(digits.parse::<f64>().ok()? * 1024f64.powi(factor))
 }
 
 #[cfg(test)]
@@ -87,7 +139,8 @@ Transfer/sec:      2.67MB
 
     #[test]
     fn a_summary_without_troubles_is_read() {
-        let want = Outcome { requests: 45565, per_second: 22781.37, not_2xx: 0, errors: 0 };
+        let read_bytes = 5.35 * 1024.0 * 1024.0;
+        let want = Outcome { requests: 45565, per_second: 22781.37, not_2xx: 0, errors: 0, read_bytes, cpu_ns: 0 };
         assert_eq!(parse(PLAIN), Some(want));
     }
 
@@ -99,6 +152,15 @@ Transfer/sec:      2.67MB
         );
         let outcome = parse(&text).unwrap();
         assert_eq!((outcome.not_2xx, outcome.errors), (45565, 4321));
+    }
+
+    #[test]
+    fn a_load_says_what_it_sends() {
+        let load = |connections, body_bytes| Load { url: "", connections, body_bytes, time: Duration::ZERO };
+        assert_eq!(load(Connections::Kept, 0).script(), "");
+        let script = load(Connections::PerRequest, 100).script();
+        assert!(script.contains("\"Connection\"] = \"close\"") && script.contains("POST") && script.contains("100"));
+        assert_eq!([10, 5 << 20].map(|n| load(Connections::Kept, n).count()), [CONNECTIONS, LARGE_CONNECTIONS]);
     }
 
     #[test]

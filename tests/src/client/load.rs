@@ -84,7 +84,7 @@ impl Load {
                 record(tally, ended?);
             }
             if calls.len() >= MAX_CALLS {
-                record(tally, (due, Duration::ZERO, Outcome::Failed(Failure::Skipped), None));
+                lock(tally).record(due, Duration::ZERO, Outcome::Failed(Failure::Skipped), None);
                 continue;
             }
             lock(tally).sent(due, (started + due).elapsed());
@@ -92,7 +92,7 @@ impl Load {
             calls.spawn(async move {
                 let begun = Instant::now();
                 let (outcome, text) = classify(call.send_by(&client).await);
-                (due, begun.elapsed(), outcome, text)
+                Ended { due, took: begun.elapsed(), since_due: (started + due).elapsed(), outcome, text }
             });
         }
         while let Some(ended) = calls.join_next().await {
@@ -102,10 +102,21 @@ impl Load {
     }
 }
 
-type Ended = (Duration, Duration, Outcome, Option<String>);
+struct Ended {
+    due: Duration,
+    took: Duration,
+    /// A call that was sent late has made its client wait, too.
+    since_due: Duration,
+    outcome: Outcome,
+    text: Option<String>,
+}
 
-fn record(tally: &Mutex<Tally>, (due, took, outcome, text): Ended) {
-    lock(tally).record(due, took, outcome, text);
+fn record(tally: &Mutex<Tally>, ended: Ended) {
+    let mut tally = lock(tally);
+    if ended.outcome.is_success() {
+        tally.latency.record(ended.since_due);
+    }
+    tally.record(ended.due, ended.took, ended.outcome, ended.text);
 }
 
 fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use dfaas_agent::name::NodeId;
 use serde::Serialize;
 
+use super::latency::Latency;
+
 /// Texts of failures that are kept of one second.
 const MAX_TEXTS: usize = 3;
 
@@ -92,6 +94,8 @@ impl Second {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub seconds: Vec<Second>,
+    /// Of the calls answered with 200.
+    pub latency: Latency,
 }
 
 impl Tally {
@@ -133,6 +137,7 @@ impl Tally {
     /// Adds the calls of a load that came after this one.
     pub fn append(&mut self, later: Self) {
         self.seconds.extend(later.seconds);
+        self.latency.add(&later.latency);
     }
 
     /// Adds the calls of another load of the same time.
@@ -143,6 +148,7 @@ impl Tally {
         for (second, more) in self.seconds.iter_mut().zip(&other.seconds) {
             second.add(more);
         }
+        self.latency.add(&other.latency);
     }
 
     /// The unsuccessful calls, one line each, as far as they are known.

@@ -2,8 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
-    os::fd::AsRawFd as _,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -12,13 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use dfaas_agent::kernel::mode::XdpPlace;
 use dfaas_common::verdict::Verdict;
-use dfaas_tests::{
-    client::Echo,
-    link::packet_socket,
-    network::Host,
-    packet::{Frame, SYN},
-};
-use nix::sys::socket::{MsgFlags, send};
+use dfaas_tests::{client::Echo, flood::Flood, network::Host};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
@@ -103,22 +96,9 @@ fn late_call(bed: &Bed, mut stream: TcpStream) -> Result<()> {
 fn a_flood_of_forged_handshakes_disturbs_nobody_and_leaves_nothing() {
     const FLOOD: u32 = 20_000;
     let bed = Bed::new(2, XdpPlace::Native).unwrap();
-    let SocketAddr::V4(service) = bed.service() else { panic!("IPv4 only") };
-    let macs = [0, 2].map(|i| mac(bed.federation.host(i)).unwrap());
+    let flood = Flood::new(bed.federation.host(2), bed.federation.host(0), bed.service().port(), FLOOD).unwrap();
     let (answered, decided) = (bed.verdict(0, Verdict::SynAnswered).unwrap(), decided(&bed));
-    let flood = || {
-        bed.client.enter(|| {
-            let socket = packet_socket(Host::INTERFACE)?;
-            for n in 0..FLOOD {
-                let from = SocketAddrV4::new(Ipv4Addr::from(0xc612_0000 + n / 4), 1024 + (n % 60_000) as u16);
-                let frame = Frame::tcp(from, service).macs(macs[0], macs[1]).sequence(n).flags(SYN);
-                while send(socket.as_raw_fd(), &frame.bytes(), MsgFlags::empty()).is_err() {
-                    thread::sleep(Duration::from_millis(1));
-                }
-            }
-            Ok(())
-        })?
-    };
+    let flood = || flood.send(&bed.client, |sent| sent < FLOOD.into()).map(drop);
     let calls = calls_meanwhile(&bed, flood).unwrap();
     let answered = bed.verdict(0, Verdict::SynAnswered).unwrap() - answered;
     assert!(answered >= u64::from(FLOOD) + calls as u64, "{answered} answers\n{}", bed.verdicts());
@@ -129,13 +109,6 @@ fn a_flood_of_forged_handshakes_disturbs_nobody_and_leaves_nothing() {
 
 fn decided(bed: &Bed) -> usize {
     bed.tables(0).unwrap().decided().count()
-}
-
-/// Link-layer address of a host.
-fn mac(host: &Host) -> Result<[u8; 6]> {
-    let text = host.namespace.run(&format!("cat /sys/class/net/{}/address", Host::INTERFACE))?;
-    let bytes: Result<Vec<u8>, _> = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16)).collect();
-    bytes?.try_into().map_err(|_| anyhow::anyhow!("no address: {text:?}"))
 }
 
 /// A connection that a peer serves stays known while more connections end than all tables have room for.

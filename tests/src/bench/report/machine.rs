@@ -14,19 +14,17 @@ pub(crate) fn describe() -> Value {
             "cpus": std::thread::available_parallelism().map_or(0, usize::from) })
 }
 
-pub(super) fn sentence(machine: &Value) -> String {
+pub(in crate::bench) fn sentence(machine: &Value) -> String {
     let text = |key: &str| machine[key].as_str().unwrap_or("?").to_owned();
     let load = machine["load_before"].as_f64().unwrap_or(f64::NAN);
-    let rounds = (&machine["rounds"], &machine["seconds"]);
     let busy =
         if load > 0.5 { " (others work here too: times are a little longer than on a quiet machine)" } else { "" };
     format!(
-        "{} CPUs ({}), Linux {}, XDP {}, {} rounds of {} s each by turns, load average before {load}{busy}.",
+        "{} CPUs ({}), Linux {}, XDP {}, {} rounds by turns, load average before {load}{busy}.",
         machine["cpus"],
         text("cpu"),
         text("kernel"),
         text("xdp"),
-        rounds.0,
-        rounds.1
+        machine["rounds"]
     )
 }

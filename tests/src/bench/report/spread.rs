@@ -1,6 +1,6 @@
 //! Median and range of a few values.
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(in crate::bench) struct Spread {
     pub(in crate::bench) median: f64,
     pub(in crate::bench) min: f64,
