@@ -92,6 +92,10 @@ impl Figure {
         self.body_bytes > 0
     }
 
+    pub(super) fn is_large(&self) -> bool {
+        self.body_bytes >= wrk::LARGE_BYTES
+    }
+
     fn url(&self, contender: &dyn Contender) -> String {
         let function = if self.is_refusal { REFUSED } else { FORWARDED };
         let end = if self.has_body() { BODIES } else { "" };

@@ -12,7 +12,7 @@ use super::cpu;
 use crate::netns::Namespace;
 
 const CONNECTIONS: u32 = 32;
-const LARGE_BYTES: usize = 1 << 20;
+pub(super) const LARGE_BYTES: usize = 1 << 20;
 const LARGE_CONNECTIONS: u32 = 4;
 /// For wrk to end, beyond the time of the load.
 const GRACE: Duration = Duration::from_secs(20);
@@ -68,6 +68,8 @@ impl Load<'_> {
         script.write_all(self.script().as_bytes())?;
         let mut command = client.command("wrk");
         command.args(["-t1", &format!("-c{}", self.count()), &format!("-d{}s", self.time.as_secs())]);
+        // What is merely slow, as large bodies are on a busy machine, is no error.
+        command.arg(format!("--timeout={}s", GRACE.as_secs()));
         command.arg("-s").arg(script.path()).arg(self.url).stdout(Stdio::piped()).stderr(Stdio::piped());
         let cpu_before = cpu::of_ended_children()?;
         let mut child = command.spawn().context("cannot start wrk (Debian: wrk)")?;
