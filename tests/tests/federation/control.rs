@@ -4,7 +4,10 @@ use std::{thread, time::Duration};
 
 use dfaas_agent::kernel::{pins::Pins, tables::Tables};
 use dfaas_common::{http::Name, route::SLOT_REFUSE};
-use dfaas_tests::client::{Call, Connections, Load};
+use dfaas_tests::{
+    client::{Call, Connections, Load, NODE_HEADER},
+    federation::Functions,
+};
 
 use crate::{Bed, SETTLE};
 
@@ -91,5 +94,42 @@ fn haproxys_values_that_somebody_else_changed_are_put_right() {
     })
     .unwrap();
     assert_eq!(bed.served(&Call::get(bed.url(0, "/function/figlet"))).1, "n1");
+    bed.stop();
+}
+
+#[test]
+fn a_node_struck_off_the_list_of_members_is_out_of_all_tables_at_once() {
+    let mut bed = Bed::new(|options| options.functions = Functions::Lasting);
+    let list = bed.directory().join("members");
+    let write = |bed: &Bed, members: &[usize]| {
+        let ids: Vec<_> = members.iter().map(|i| format!("{}  # {}\n", bed.nodes[*i].id, bed.nodes[*i].name)).collect();
+        std::fs::write(&list, ids.concat()).unwrap();
+    };
+    write(&bed, &[0, 1, 2]);
+    bed.change_settings(0, &[("AGENT_PEERS_FILE", list.to_str().unwrap())]).unwrap();
+    bed.stop_agent(0).unwrap();
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.wait_settled(SETTLE).unwrap();
+
+    write(&bed, &[0, 1]);
+    bed.change_settings(0, &[]).unwrap();
+    let (second, third) = (bed.nodes[1].id.clone(), bed.nodes[2].id.clone());
+    bed.wait_until(SETTLE, |statuses| {
+        let n1 = &statuses[0].1;
+        let known = n1.peers.iter().any(|peer| peer.node == third);
+        let granted = n1.functions.values().any(|f| f.limits_in.contains_key(&third) || f.weights.contains_key(&third));
+        (known || granted).then(|| format!("n1 still knows n3: {:?}", n1.peers))
+    })
+    .unwrap();
+    assert!(bed.status(0).unwrap().peers.iter().any(|peer| peer.node == second && peer.state == "up"));
+    // By its own word it is a node; its calls are those of a stranger.
+    let call =
+        Call::get(format!("http://{}:30080/function/figlet", bed.nodes[0].address)).header(NODE_HEADER, third.as_str());
+    assert_eq!(call.send(&bed.host(2).namespace.entrance().unwrap()).unwrap().status, 403);
+
+    write(&bed, &[0, 1, 2]);
+    bed.change_settings(0, &[]).unwrap();
+    bed.wait_settled(SETTLE).unwrap();
     bed.stop();
 }
