@@ -26,11 +26,14 @@ impl Haproxy {
     /// Starts it and waits until it listens; the configuration goes to `file`.
     pub(super) fn start(namespace: &Namespace, file: &Path, text: &str) -> Result<Self> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        // Others may listen there already.
+        let listeners = || Ok::<_, anyhow::Error>(namespace.run("ss -Hltn")?.lines().count());
+        let before = listeners()?;
         let mut command = namespace.command("haproxy");
         let child = command.arg("-f").arg(file).stdout(Stdio::null()).spawn().context("cannot start HAProxy")?;
         let mut haproxy = Self(child);
         let deadline = Instant::now() + READY;
-        while namespace.run("ss -Hltn")?.is_empty() {
+        while listeners()? <= before {
             let ended = haproxy.0.try_wait()?;
             ensure!(
                 ended.is_none(),
