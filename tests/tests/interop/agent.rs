@@ -118,17 +118,15 @@ fn hostile_messages_of_a_foreign_node_and_those_that_say_nothing_change_no_table
     let host = bed.guest(0).address;
     let own = bed.nodes[0].id.as_str();
     let place = format!(r#""HAProxyHost":"{host}","HAProxyPort":{PORT}"#);
+    // Five of them are bad: after six within a minute their author is listened to no more.
     for text in [
         r#"{"MsgType":"nodemargininfoNMS","Margin":27.5,"Load":{"RateLowUsage":12}}"#.to_owned(),
         r#"{"MsgType":"text","Text":"hello"}"#.to_owned(),
         r#"{"MsgType":"nodeinfoLater","Functions":{"figlet":1}}"#.to_owned(),
         r#"{"MsgType":"nodeinfoRecalc"}"#.to_owned(),
         format!(r#"{{"MsgType":"nodeinfoRecalc",{place},"FuncLimits":{{"{own}":{{"figlet":"1"}}}}}}"#),
-        format!(r#"{{"MsgType":"nodeinfoRecalc",{place},"FuncLimits":{{"{own}":{{"figlet":-1}}}}}}"#),
         format!(r#"{{"MsgType":"nodeinfoRecalc","HAProxyHost":"a\nb","HAProxyPort":1,"FuncLimits":{{"{own}":{{}}}}}}"#),
         format!(r#"{{"MsgType":"nodeinfoNMS",{place},"NodeType":9,"Functions":["figlet"]}}"#),
-        format!(r#"{{"MsgType":"nodeinfoStatic",{place},"Functions":"figlet"}}"#),
-        "no json".to_owned(),
         "[".repeat(100_000),
     ] {
         foreign.publish(text.as_bytes());
