@@ -217,6 +217,7 @@ impl Config {
             run_dir,
             detach_on_exit: read.bool("AGENT_DETACH_ON_EXIT"),
         };
+        read.unused();
         read.finish()?;
         Ok(config)
     }
@@ -279,6 +280,32 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part} in {error}");
         }
+    }
+
+    #[test]
+    fn every_setting_of_the_original_is_accepted_and_those_without_effect_are_checked_too() {
+        let settings = [
+            ("AGENT_HAPROXY_HOST", "haproxy.default.svc.cluster.local"),
+            ("AGENT_HAPROXY_PORT", "80"),
+            ("AGENT_DATAPLANEAPI_HOST", "haproxy.default.svc.cluster.local"),
+            ("AGENT_DATAPLANEAPI_PORT", "5555"),
+            ("AGENT_DATAPLANEAPI_USER", "admin"),
+            ("AGENT_DATAPLANEAPI_PASSWORD", "admin"),
+            ("AGENT_RUNTIMEAPI_HOST", "haproxy.default.svc.cluster.local"),
+            ("AGENT_RUNTIMEAPI_PORT", "6666"),
+            ("AGENT_REJECTOR_HOST", "rejector.default.svc.cluster.local"),
+            ("AGENT_REJECTOR_PORT", "8080"),
+            ("AGENT_PROMETHEUS_HOST", "prometheus.default.svc.cluster.local"),
+            ("AGENT_PROMETHEUS_PORT", "80"),
+            ("AGENT_PROMETHEUS_STEP", "5s"),
+            ("AGENT_BOOTSTRAP_FORCE", "false"),
+        ];
+        let file = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let resolved = Resolved::new(&BTreeMap::new(), |_| None, &file);
+        assert!(resolved.unknown.is_empty(), "{:?}", resolved.unknown);
+        config(&settings).unwrap();
+        let error = config(&[("AGENT_REJECTOR_PORT", "x"), ("AGENT_PROMETHEUS_STEP", "5")]).unwrap_err().to_string();
+        assert!(error.contains("AGENT_REJECTOR_PORT=\"x\"") && error.contains("AGENT_PROMETHEUS_STEP"), "{error}");
     }
 
     #[test]

@@ -34,6 +34,14 @@ const fn live(key: Key) -> Key {
     Key { live: true, ..key }
 }
 
+/// One of the original's that means nothing here: it is accepted, so that its settings files are, and its syntax is checked.
+const fn unused(name: &'static str, value: &'static str) -> Key {
+    key(name, "", value, UNUSED)
+}
+
+/// The help of such a setting.
+pub const UNUSED: &str = "Accepted from settings of the original; has no effect here";
+
 pub const KEYS: &[Key] = &[
     key("AGENT_INTERFACE", "eth0", "NAME", "Network interface that clients and peers come in by"),
     key("AGENT_NODE_IP", "", "HOST", "Address announced to other nodes [default: the interface's first IPv4 address]"),
@@ -167,6 +175,19 @@ pub const KEYS: &[Key] = &[
     key("AGENT_DEBUG", "false", "BOOL", "Log more"),
     key("AGENT_LOG_DATETIME", "true", "BOOL", "Log the time"),
     key("AGENT_LOG_COLORS", "false", "BOOL", "Colour the log"),
+    unused("AGENT_HAPROXY_HOST", "HOST"),
+    unused("AGENT_HAPROXY_PORT", "PORT"),
+    unused("AGENT_DATAPLANEAPI_HOST", "HOST"),
+    unused("AGENT_DATAPLANEAPI_PORT", "PORT"),
+    unused("AGENT_DATAPLANEAPI_USER", "NAME"),
+    Key { secret: true, ..unused("AGENT_DATAPLANEAPI_PASSWORD", "TEXT") },
+    unused("AGENT_RUNTIMEAPI_HOST", "HOST"),
+    unused("AGENT_RUNTIMEAPI_PORT", "PORT"),
+    unused("AGENT_REJECTOR_HOST", "HOST"),
+    unused("AGENT_REJECTOR_PORT", "PORT"),
+    unused("AGENT_PROMETHEUS_HOST", "HOST"),
+    unused("AGENT_PROMETHEUS_PORT", "PORT"),
+    unused("AGENT_PROMETHEUS_STEP", "DURATION"),
 ];
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr, time::Duration};
 
-use super::{InvalidConfig, keys::KEYS, sources::Resolved};
-use crate::name::FunctionName;
+use super::{
+    InvalidConfig,
+    keys::{KEYS, UNUSED},
+    sources::Resolved,
+};
+use crate::name::{FunctionName, Host};
 
 /// Something harmless to go on with after a wrong value.
 pub(super) trait Placeholder {
@@ -134,6 +138,18 @@ impl<'a> Reader<'a> {
             _ => {
                 self.wrong(name, "expected a number above 0");
                 1.0
+            }
+        }
+    }
+
+    /// The syntax of settings that have no effect here.
+    pub(super) fn unused(&mut self) {
+        for key in KEYS.iter().filter(|key| key.help == UNUSED && !self.resolved.text(key.name).is_empty()) {
+            match key.value {
+                "PORT" => _ = self.port(key.name),
+                "DURATION" => _ = self.duration(key.name, Duration::ZERO),
+                "HOST" => _ = self.optional::<Host>(key.name),
+                _ => {}
             }
         }
     }
