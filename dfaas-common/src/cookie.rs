@@ -66,33 +66,47 @@ pub fn unpack(cookie: u32) -> (u16, u8, bool) {
     (MSS[(cookie >> 5 & 3) as usize], (cookie >> 1 & 15) as u8, cookie & 1 != 0)
 }
 
+/// What a SYN is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Our sequence number.
+    pub cookie: u32,
+    /// Our timestamp, which the client echoes until it has data of ours: 32 bits more over its ISN. By the cookie alone
+    /// one in 4096 of the segments behind a lost first one would pass for the first. Never 0.
+    pub stamp: u32,
+}
+
 #[inline(always)]
 fn tuple_hash(key: Key, segment: &Segment, epoch: u32) -> u64 {
-    key.hash(
+    key.hash2(
         u64::from(segment.source) << 32 | u64::from(segment.destination),
-        u64::from(segment.ports()),
-        u64::from(epoch),
+        u64::from(segment.ports()) << 32 | u64::from(epoch),
     )
 }
 
+/// Its upper bits are the cookie's second tag, its lower half the stamp.
 #[inline(always)]
-fn isn_tag(key: Key, tuple_hash: u64, client_isn: u32, facts: u32) -> u32 {
-    ((key.hash(tuple_hash, u64::from(client_isn), u64::from(facts)) >> 52) as u32) << 8
+fn isn_hash(key: Key, tuple_hash: u64, client_isn: u32, facts: u32) -> u64 {
+    key.hash2(tuple_hash, u64::from(client_isn) << 32 | u64::from(facts))
 }
 
-/// The cookie for a SYN with this initial sequence number.
 #[inline(always)]
-pub fn make(key: Key, segment: &Segment, client_isn: u32, facts: u32, epoch: u32) -> u32 {
+fn tag(hash: u64) -> u32 {
+    (hash >> 52) as u32
+}
+
+#[inline(always)]
+fn stamp(isn_hash: u64) -> u32 {
+    isn_hash as u32 | 1
+}
+
+/// For a SYN with this initial sequence number.
+#[inline(always)]
+pub fn make(key: Key, segment: &Segment, client_isn: u32, facts: u32, epoch: u32) -> Made {
     let facts = facts | (epoch & 1) << 7;
-    let hash = tuple_hash(key, segment, epoch);
-    ((hash >> 52) as u32) << 20 | isn_tag(key, hash, client_isn, facts) | facts
-}
-
-/// The timestamp of the SYN-ACK, which the client echoes until it has data of ours: 32 bits more over its ISN. By the
-/// cookie alone one in 4096 of the segments behind a lost first one would pass for the first. Never 0.
-#[inline(always)]
-pub fn stamp(key: Key, client_isn: u32, cookie: u32) -> u32 {
-    key.hash(u64::from(client_isn) << 32 | u64::from(cookie), 0, 0) as u32 | 1
+    let tuple_hash = tuple_hash(key, segment, epoch);
+    let isn_hash = isn_hash(key, tuple_hash, client_isn, facts);
+    Made { cookie: tag(tuple_hash) << 20 | tag(isn_hash) << 8 | facts, stamp: stamp(isn_hash) }
 }
 
 /// The epoch that made this cookie, if it is the current or the previous one.
@@ -101,17 +115,17 @@ pub fn epoch_of(cookie: u32, now: u32) -> u32 {
     now.wrapping_sub((cookie >> 7 & 1) ^ (now & 1))
 }
 
-/// `epoch` is [`epoch_of`] the cookie, `key` that epoch's.
+/// `epoch` is [`epoch_of`] the cookie, `key` that epoch's. The stamp is what a client with timestamps must echo if the kind
+/// is [`Kind::First`], and means nothing otherwise.
 #[inline(always)]
-pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, epoch: u32) -> Kind {
-    let hash = tuple_hash(key, segment, epoch);
-    if (hash >> 52) as u32 != cookie >> 20 {
-        Kind::Foreign
-    } else if isn_tag(key, hash, client_isn, cookie & 0xff) == cookie & 0xf_ff00 {
-        Kind::First
-    } else {
-        Kind::Later
+pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, epoch: u32) -> (Kind, u32) {
+    let tuple_hash = tuple_hash(key, segment, epoch);
+    if tag(tuple_hash) != cookie >> 20 {
+        return (Kind::Foreign, 0);
     }
+    let isn_hash = isn_hash(key, tuple_hash, client_isn, cookie & 0xff);
+    let kind = if tag(isn_hash) == cookie >> 8 & 0xfff { Kind::First } else { Kind::Later };
+    (kind, stamp(isn_hash))
 }
 
 #[cfg(test)]
@@ -134,7 +148,7 @@ mod tests {
     }
 
     fn verdict(key: Key, s: &Segment, isn: u32, cookie: u32, now: u32) -> Kind {
-        check(key, s, isn, cookie, epoch_of(cookie, now))
+        check(key, s, isn, cookie, epoch_of(cookie, now)).0
     }
 
     proptest! {
@@ -143,8 +157,8 @@ mod tests {
             k0: u64, k1: u64, isn: u32, epoch: u32, source: u32, port: u16, facts in 0u32..128,
         ) {
             let (key, s) = (Key(k0, k1), segment(source, port));
-            let cookie = make(key, &s, isn, facts, epoch);
-            prop_assert_eq!(verdict(key, &s, isn, cookie, epoch), Kind::First);
+            let Made { cookie, stamp } = make(key, &s, isn, facts, epoch);
+            prop_assert_eq!(check(key, &s, isn, cookie, epoch_of(cookie, epoch)), (Kind::First, stamp));
             prop_assert_eq!(verdict(key, &s, isn, cookie, epoch.wrapping_add(1)), Kind::First);
             prop_assert_ne!(verdict(key, &s, isn, cookie, epoch.wrapping_add(2)), Kind::First);
             prop_assert_eq!(cookie & 0x7f, facts);
@@ -162,17 +176,17 @@ mod tests {
     #[test]
     fn the_stamp_tells_sequence_numbers_apart_that_the_cookie_does_not() {
         let (key, s) = (Key(1, 2), segment(1, 3));
-        let cookie = make(key, &s, 5, 0x4f, 9);
-        let passing = (6..1 << 16).filter(|isn| verdict(key, &s, *isn, cookie, 9) == Kind::First);
-        let passing: Vec<u32> = passing.collect();
+        let Made { cookie, stamp } = make(key, &s, 5, 0x4f, 9);
+        let checked = (6..1 << 16).map(|isn| check(key, &s, isn, cookie, 9));
+        let passing: Vec<u32> = checked.filter(|(kind, _)| *kind == Kind::First).map(|(_, stamp)| stamp).collect();
         assert!(!passing.is_empty());
-        assert!(passing.iter().all(|isn| stamp(key, *isn, cookie) != stamp(key, 5, cookie)));
+        assert!(!passing.contains(&stamp));
     }
 
     #[test]
     fn a_later_sequence_number_is_told_from_the_first() {
         let (key, s) = (Key(1, 2), segment(1, 3));
-        let cookie = make(key, &s, 5, 0x4f, 9);
+        let cookie = make(key, &s, 5, 0x4f, 9).cookie;
         assert_eq!(verdict(key, &s, 6, cookie, 9), Kind::Later);
     }
 
@@ -181,7 +195,7 @@ mod tests {
     fn forgeries_fail() {
         let key = Key(3, 4);
         let s = segment(1, 3);
-        let cookie = make(key, &s, 77, 0x61, 9);
+        let cookie = make(key, &s, 77, 0x61, 9).cookie;
         for bit in 0..32 {
             assert_ne!(verdict(key, &s, 77, cookie ^ 1 << bit, 9), Kind::First, "bit {bit}");
         }

@@ -17,6 +17,13 @@ impl FlowKey {
     pub fn v4(address: u32, port: u16) -> Self {
         Self { address: Address::v4(address), port: Be16::from_raw(port), reserved: 0 }
     }
+
+    /// Its bytes, for comparing and hashing word by word.
+    #[inline(always)]
+    pub fn words(&self) -> [u32; 5] {
+        // SAFETY: twenty bytes without padding, aligned to words.
+        unsafe { core::mem::transmute_copy(self) }
+    }
 }
 
 /// Served by this node: `detail` tells the listener, [`TO_PLACED`] or [`TO_PROXY`].

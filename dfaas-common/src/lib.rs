@@ -3,7 +3,7 @@
 //!
 //! * [`packet`], [`checksum`], [`options`], [`http`]: what a packet says
 //! * [`siphash`], [`cookie`], [`tunnel`]: what a packet proves
-//! * [`address`], [`flow`], [`peer`], [`route`], [`limit`]: map keys and values, and how a target is chosen
+//! * [`address`], [`flow`], [`decided`], [`peer`], [`route`], [`limit`]: map keys and values, and how a target is chosen
 //! * [`verdict`], [`counters`], [`event`]: what is reported
 //! * [`settings`], [`maps`]: what the loader fills in, and what the maps are called
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
@@ -12,6 +12,7 @@ pub mod address;
 pub mod checksum;
 pub mod cookie;
 pub mod counters;
+pub mod decided;
 pub mod event;
 pub mod flow;
 pub mod http;

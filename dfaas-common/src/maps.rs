@@ -1,11 +1,11 @@
 //! Names and sizes of the maps. A map's name is the name of its pin file.
 
 /// Grows when a layout changes its meaning but not its size. A change of size is noticed by itself.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Connections given to peers: never evicted while they live.
 pub const MAX_FORWARDED: usize = 65_536;
-/// All other decisions, and finished connections: least recently used go first.
+/// All other decisions, and finished connections: least recently used go first ([`crate::decided`]).
 pub const MAX_DECIDED: usize = 65_536;
 /// Addresses of peers: tunnel end, service address and alias of each.
 pub const MAX_PEER_ADDRESSES: usize = 4 * crate::peer::MAX_PEERS;

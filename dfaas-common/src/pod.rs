@@ -1,6 +1,6 @@
 //! Map types for aya.
 
-use crate::{address, cookie, counters, event, flow, http, peer, route, settings};
+use crate::{address, cookie, counters, decided, event, flow, http, peer, route, settings};
 
 macro_rules! pod {
     ($($t:ty),* $(,)?) => {$(
@@ -16,6 +16,7 @@ pod!(
     counters::FunctionCounters,
     counters::PairCounters,
     counters::VerdictCounter,
+    decided::Set,
     event::Event,
     flow::Flow,
     flow::FlowKey,

@@ -47,6 +47,8 @@ impl Settings {
 #[repr(C)]
 pub struct Control {
     pub secret: crate::cookie::Secret,
+    /// Of [`crate::decided::place`]. Drawn by whoever filled the maps first.
+    pub seed: u64,
     /// Non-zero: no new calls from peers.
     pub draining: u32,
     /// [`crate::maps::LAYOUT_VERSION`] of whoever filled the maps first; 0: nobody yet.

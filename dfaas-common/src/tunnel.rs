@@ -72,7 +72,7 @@ impl Geneve {
 /// Tag of a FIRST or BOUNCE: over addresses, ports, sequence numbers and kind.
 #[inline(always)]
 pub fn tag(key: Key, kind: u8, inner: &IpTcp) -> u64 {
-    key.hash(
+    key.hash3(
         u64::from(inner.ip.source.raw()) << 32 | u64::from(inner.ip.destination.raw()),
         u64::from(inner.tcp.source.raw()) << 48
             | u64::from(inner.tcp.destination.raw()) << 32

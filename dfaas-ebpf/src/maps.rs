@@ -2,21 +2,24 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use dfaas_common::{
     address::Address,
     counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
+    decided::{self, BUSY, Decision, EMPTY, SETS, Set, WAYS},
     event::Event,
     flow::{Flow, FlowKey},
     http::Name,
-    maps::{EVENTS_BYTES, MAX_DECIDED, MAX_FORWARDED, MAX_PEER_ADDRESSES},
+    maps::{EVENTS_BYTES, MAX_FORWARDED, MAX_PEER_ADDRESSES},
     peer::{MAX_PEERS, Peer},
     route::{Buckets, MAX_FUNCTIONS, Route},
     settings::{Answer, Control, MAX_ANSWERS},
     verdict::MAX_VERDICTS,
 };
+
+use crate::atomic;
 
 /// Values of such a map are replaced whole: a reader keeps the old one until it is done (RCU). Preallocated elements
 /// would be reused under its hands.
@@ -41,7 +44,7 @@ static ANSWERS: Array<Answer, MAX_ANSWERS> = Array::new();
 static FORWARDED: HashMap<FlowKey, Flow, MAX_FORWARDED> = HashMap::new();
 /// All other decisions, and connections that have ended.
 #[btf_map]
-static DECIDED: LruHashMap<FlowKey, Flow, MAX_DECIDED> = LruHashMap::new();
+static DECIDED: Array<Set, SETS> = Array::new();
 #[btf_map]
 static BUCKETS: Array<Buckets, MAX_FUNCTIONS> = Array::new();
 #[btf_map]
@@ -101,8 +104,81 @@ pub(crate) fn buckets(function: u32) -> Option<*mut Buckets> {
 pub(crate) fn flow(key: &FlowKey) -> Option<(*mut Flow, bool)> {
     match FORWARDED.get_ptr_mut(key) {
         Some(flow) => Some((flow, true)),
-        None => DECIDED.get_ptr_mut(key).map(|flow| (flow, false)),
+        None => decided(key).map(|(set, way, _)| {
+            // SAFETY: a live map value; only the address is taken.
+            (unsafe { &raw mut (*set).ways[way].flow }, false)
+        }),
     }
+}
+
+/// Set, way and mark of a client in [`DECIDED`].
+#[inline(always)]
+fn decided(key: &FlowKey) -> Option<(*mut Set, usize, u64)> {
+    let found = find_decided(key);
+    if found == 0 {
+        return None;
+    }
+    // The mark is that of a moment ago: whoever changes it later compares.
+    let (set, way) = (DECIDED.get_ptr_mut((found - 1) / WAYS as u32)?, (found - 1) as usize % WAYS);
+    // SAFETY: a live map value; a word.
+    Some((set, way, unsafe { (&raw const (*set).marks[way]).read_volatile() }))
+}
+
+/// Set times [`WAYS`] plus way plus one; 0 if the client is not in [`DECIDED`]. A function of its own that the verifier
+/// checks once and alone; such a function returns no pointers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_decided(key: *const FlowKey) -> u32 {
+    if key.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and sized by the verifier from its type.
+    let key = unsafe { &*key };
+    let Some(control) = control() else { return 0 };
+    let place = decided::place(control.seed, key);
+    let Some(set) = DECIDED.get_ptr(place.set) else { return 0 };
+    // SAFETY: a live map value.
+    unsafe { decided::find(set, key, place.mark) }.map_or(0, |way| place.set * WAYS as u32 + way as u32 + 1)
+}
+
+/// Stores a decision in [`DECIDED`]; 0 if other CPUs were faster. That does no harm: the next packet is judged by its
+/// cookie. Like [`find_decided`] a function of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn put_decided(key: *const FlowKey, flow: *const Flow) -> u32 {
+    if key.is_null() || flow.is_null() {
+        return 0;
+    }
+    // SAFETY: not null, and sized by the verifier from their types.
+    let (key, flow) = unsafe { (&*key, &*flow) };
+    let Some(control) = control() else { return 0 };
+    let place = decided::place(control.seed, key);
+    let Some(set) = DECIDED.get_ptr_mut(place.set) else { return 0 };
+    // SAFETY: a live map value.
+    let Some((way, found)) = (unsafe { decided::choose(set, key, place.mark) }) else { return 0 };
+    let way = way % WAYS;
+    if !change_mark(set, way, found, BUSY) {
+        return 0;
+    }
+    // SAFETY: ours as long as it is marked busy.
+    unsafe { (*set).ways[way] = Decision { key: *key, reserved: 0, flow: *flow } };
+    change_mark(set, way, BUSY, place.mark).into()
+}
+
+#[inline(always)]
+fn remove_decided(key: &FlowKey) {
+    if let Some((set, way, mark)) = decided(key)
+        && mark > BUSY
+    {
+        change_mark(set, way, mark, EMPTY);
+    }
+}
+
+/// Claims a way or gives it back; false if another CPU was faster.
+#[inline(always)]
+fn change_mark(set: *mut Set, way: usize, from: u64, to: u64) -> bool {
+    // SAFETY: an aligned word in a map value.
+    unsafe { atomic::compare_exchange(&raw mut (*set).marks[way % WAYS], from, to) == from }
 }
 
 /// Where the decision on an older connection of the same client port was found.
@@ -119,25 +195,25 @@ pub(crate) enum Older {
 pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: u32) -> bool {
     let stored = FORWARDED.insert(key, flow, 0).is_ok();
     if stored && older == Older::Decided as u32 {
-        let _ = DECIDED.remove(key);
+        remove_decided(key);
     }
     stored
 }
 
-/// Records the decision for a connection. A failure does no harm: the next packet is judged by its cookie.
+/// Records the decision for a connection.
 #[inline(always)]
 pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: u32) {
     if older == Older::Forwarded as u32 {
         let _ = FORWARDED.remove(key);
     }
-    let _ = DECIDED.insert(key, flow, 0);
+    put_decided(key, flow);
 }
 
 /// Moves a connection that has ended to where it may be evicted: its last packets still find their way.
 #[inline(always)]
 pub(crate) fn retire(key: &FlowKey, flow: *mut Flow) {
     // SAFETY: the value lives in the map until it is removed below.
-    let _ = DECIDED.insert(key, unsafe { &*flow }, 0);
+    put_decided(key, unsafe { &*flow });
     let _ = FORWARDED.remove(key);
 }
 

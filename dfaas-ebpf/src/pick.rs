@@ -67,7 +67,7 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
     let buckets = maps::buckets(route.function)?;
     let picked = |target, detail| Some(Picked { function: route.function, target, detail });
     // SAFETY: no arguments.
-    let now = unsafe { h::bpf_ktime_get_ns() };
+    let now = unsafe { h::bpf_ktime_get_coarse_ns() };
     let (here, without) = (without & NOT_HERE == 0, without & !NOT_HERE);
     if here
         && route.shape == LOCAL_FIRST

@@ -28,13 +28,14 @@ pub fn draw_seal(previous: u32) -> Seal {
     Seal { key: draw_key(), token: draw_u64(), epoch, reserved: 0 }
 }
 
-/// Gives the programs a cookie key if they have none, and a new one when it is time. Cookies that are out stay valid:
+/// Gives the programs their secrets if they have none, and a new one when it is time. Cookies that are out stay valid:
 /// no single store is seen to change the key of an epoch that still counts.
 pub fn rotate_cookie_key(tables: &mut Tables) -> Result<()> {
     let mut control = tables.control()?;
     let epoch = cookie::epoch(monotonic_ns()?);
     if control.secret.next == Key::default() {
         control.layout = maps::LAYOUT_VERSION;
+        control.seed = draw_u64();
         control.secret =
             Secret { current: draw_key(), next: draw_key(), switch_epoch: epoch + COOKIE_KEY_EPOCHS, reserved: 0 };
         return tables.set_control(&control);

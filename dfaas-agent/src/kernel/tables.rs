@@ -10,6 +10,7 @@ use aya::{
 use dfaas_common::{
     address::Address,
     counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
+    decided::{self, BUSY, Decision, EMPTY, SETS, Set, WAYS},
     event::Event,
     flow::{Flow, FlowKey},
     http::Name,
@@ -31,7 +32,7 @@ pub const SIZES: [(&str, usize, usize); 8] = [
     (maps::ANSWERS, 4, size_of::<Answer>()),
     (maps::BUCKETS, 4, size_of::<Buckets>()),
     (maps::FORWARDED, size_of::<FlowKey>(), size_of::<Flow>()),
-    (maps::DECIDED, size_of::<FlowKey>(), size_of::<Flow>()),
+    (maps::DECIDED, 4, size_of::<Set>()),
 ];
 
 /// The maps of one node. Rates and limits in them are in the kernel's units: see `dfaas_common`.
@@ -43,7 +44,7 @@ pub struct Tables {
     answers: Array<MapData, Answer>,
     buckets: Array<MapData, Buckets>,
     forwarded: HashMap<MapData, FlowKey, Flow>,
-    decided: HashMap<MapData, FlowKey, Flow>,
+    decided: Array<MapData, Set>,
     functions: PerCpuArray<MapData, FunctionCounters>,
     pairs: PerCpuArray<MapData, PairCounters>,
     verdicts: PerCpuArray<MapData, VerdictCounter>,
@@ -176,16 +177,15 @@ impl Tables {
         Verdict::ALL.iter().map(count).collect()
     }
 
-    pub fn flow(&self, key: &FlowKey) -> Option<Flow> {
-        self.forwarded.get(key, 0).or_else(|_| self.decided.get(key, 0)).ok()
-    }
-
     pub fn forwarded(&self) -> impl Iterator<Item = (FlowKey, Flow)> + '_ {
         self.forwarded.iter().filter_map(Result::ok)
     }
 
     pub fn decided(&self) -> impl Iterator<Item = (FlowKey, Flow)> + '_ {
-        self.decided.iter().filter_map(Result::ok)
+        self.decided.iter().filter_map(Result::ok).flat_map(|set| {
+            let filled = set.marks.into_iter().zip(set.ways).filter(|(mark, _)| *mark > BUSY);
+            filled.map(|(_, Decision { key, flow, .. })| (key, flow))
+        })
     }
 
     /// For tests: what XDP would have recorded.
@@ -195,7 +195,10 @@ impl Tables {
 
     /// For tests: what XDP would have recorded.
     pub fn set_decided(&mut self, key: &FlowKey, flow: &Flow) -> Result<()> {
-        self.decided.insert(key, flow, 0).context("cannot write a flow")
+        let place = decided::place(self.control()?.seed, key);
+        let mut set = self.decided.get(&place.set, 0).context("cannot read decisions")?;
+        set.put(key, flow, place.mark).context("no way is free")?;
+        self.decided.set(place.set, set, 0).context("cannot write a decision")
     }
 
     /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many, and
@@ -220,8 +223,10 @@ impl Tables {
         for key in self.forwarded().map(|(key, _)| key).collect::<Vec<_>>() {
             absent_is_fine(self.forwarded.remove(&key))?;
         }
-        for key in self.decided().map(|(key, _)| key).collect::<Vec<_>>() {
-            absent_is_fine(self.decided.remove(&key))?;
+        for index in 0..SETS as u32 {
+            if self.decided.get(&index, 0)?.marks != [EMPTY; WAYS] {
+                self.decided.set(index, Set::default(), 0)?;
+            }
         }
         Ok(())
     }

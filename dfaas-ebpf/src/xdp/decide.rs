@@ -79,11 +79,11 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         // A newer connection of the same client port, whose first data packet has not come yet.
         if newer_isn != isn {
             if s.client_isn() == newer_isn {
-                kind = check_cookie(s);
+                kind = check_cookie(s).0;
             } else if s.our_isn() != our_isn
                 && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
                 && !s.has(RST)
-                && check_cookie(s) != FOREIGN
+                && check_cookie(s).0 != FOREIGN
             {
                 return Err(Verdict::EarlyLater);
             }
@@ -95,8 +95,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
             return known::decide(x, &key, flow, live, plan);
         }
     } else if !s.has(RST) {
-        kind = check_cookie(s);
-        if kind == FIRST && s.payload_len > 0 && !is_stamped(&x, s) {
+        let stamp;
+        (kind, stamp) = check_cookie(s);
+        if kind == FIRST && s.payload_len > 0 && !is_stamped(&x, s, stamp) {
             kind = LATER;
         }
     }
@@ -131,20 +132,25 @@ pub(super) fn epoch() -> u32 {
 }
 
 /// Does it echo the timestamp of its SYN-ACK? Without timestamps the cookie must do.
-#[inline(never)]
-fn is_stamped(x: &Xdp, s: &Segment) -> bool {
-    let Some(control) = maps::control() else { return true };
+#[inline(always)]
+fn is_stamped(x: &Xdp, s: &Segment, stamp: u32) -> bool {
     let Some(o) = options::read(x, OPTIONS_AT as u32, s.options_len()) else { return true };
-    let cookie = s.our_isn();
-    let key = control.secret.key(cookie::epoch_of(cookie, epoch()));
-    !o.has_timestamp || o.timestamp_echo == cookie::stamp(key, s.client_isn(), cookie)
+    !o.has_timestamp || o.timestamp_echo == stamp
 }
 
-/// [`Kind`] of the segment, as a number.
+/// [`Kind`] of the segment, as a number, and the stamp that it must echo.
+#[inline(always)]
+fn check_cookie(s: &Segment) -> (u32, u32) {
+    let both = check_cookie_into_one(s);
+    (both as u32, (both >> 32) as u32)
+}
+
+/// A function returns one register.
 #[inline(never)]
-fn check_cookie(s: &Segment) -> u32 {
-    let Some(control) = maps::control() else { return FOREIGN };
+fn check_cookie_into_one(s: &Segment) -> u64 {
+    let Some(control) = maps::control() else { return FOREIGN.into() };
     let cookie = s.our_isn();
     let epoch = cookie::epoch_of(cookie, epoch());
-    cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, epoch) as u32
+    let (kind, stamp) = cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, epoch);
+    u64::from(stamp) << 32 | u64::from(kind as u32)
 }

@@ -2,7 +2,7 @@
 
 use dfaas_common::{
     checksum,
-    cookie::{self, Secret},
+    cookie::{self, Made, Secret},
     options::NO_WINDOW_SCALE,
     packet::{ACK, Be16, Be32, Eth, FIN, Ipv4, OPTIONS_AT, PROTOCOL_TCP, PSH, SYN, Segment, TCP_AT, Tcp, Wire},
     settings::MAX_ANSWER,
@@ -63,8 +63,7 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
     let epoch = epoch();
     let secret: &Secret = &maps::control().ok_or(Verdict::LoadFailed)?.secret;
     let key = secret.key(epoch);
-    let cookie = cookie::make(key, s, s.sequence, cookie::facts(&o), epoch);
-    let stamp = cookie::stamp(key, s.sequence, cookie);
+    let Made { cookie, stamp } = cookie::make(key, s, s.sequence, cookie::facts(&o), epoch);
     x.resize(TCP_AT as i32 + size_of::<SynAck>() as i32).ok_or(Verdict::NoRoom)?;
     let frame: &mut Frame<SynAck> = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     turn_round(frame, size_of::<SynAck>() as u16);

@@ -46,7 +46,8 @@ fn cookies(now: Now) -> Vec<Row> {
     });
     let old = such_that(Kind::Foreign, SECRET.next, now, |from| Connection::of(from, 7, SECRET.current, now.0));
     let early = such_that(Kind::Foreign, SECRET.current, now, |from| Connection::of(from, 7, SECRET.next, now.0));
-    let nothing = such_that(Kind::Foreign, SECRET.current, now, |from| Connection { from, isn: 7, cookie: u32::MAX });
+    let nothing =
+        such_that(Kind::Foreign, SECRET.current, now, |from| Connection { from, isn: 7, cookie: u32::MAX, stamp: 0 });
     let behind = such_that(Kind::Later, SECRET.current, now, |from| Connection {
         isn: 507,
         ..Connection::of(from, 7, SECRET.current, now.0)
@@ -83,7 +84,7 @@ fn cookies(now: Now) -> Vec<Row> {
 fn such_that(kind: Kind, key: Key, now: Now, make: impl Fn(SocketAddrV4) -> Connection) -> Connection {
     let check = |c: &Connection| {
         let epoch = cookie::epoch_of(c.cookie, now.0);
-        cookie::check(key, &segment(c.from), c.isn, c.cookie, epoch)
+        cookie::check(key, &segment(c.from), c.isn, c.cookie, epoch).0
     };
     (40_001..=u16::MAX).map(|port| make(SocketAddrV4::new(*CLIENT.ip(), port))).find(|c| check(c) == kind).unwrap()
 }

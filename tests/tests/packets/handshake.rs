@@ -1,7 +1,6 @@
 //! SYNs, and segments that are no data.
 
 use dfaas_common::{
-    cookie,
     flow::{Flow, LOCAL, PEER},
     verdict::Verdict::{CloseWithoutData, HandshakeAck, NoAckFlag, NoCookie, SynAnswered, SynMalformed},
 };
@@ -9,7 +8,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
 
 use super::{
     row::{Row, row},
-    world::{B, CALL, Connection, Now, SECRET, Where, segment},
+    world::{B, CALL, Connection, Now, SECRET, Where},
 };
 
 const MSS: [u8; 4] = [2, 4, 5, 0xb4];
@@ -37,8 +36,7 @@ fn answered(now: Now, name: &str, options: &[u8], offer: Offer) -> Row {
 
 fn answered_as(name: &str, syn: Frame, offer: Offer, made_by: (dfaas_common::siphash::Key, u32)) -> Row {
     let facts = offer.mss << 5 | offer.scale.unwrap_or(15) << 1 | u32::from(offer.sack);
-    let isn = Connection::new(Now(0)).isn;
-    let cookie = cookie::make(made_by.0, &segment(super::world::CLIENT), isn, facts, made_by.1);
+    let Connection { isn, cookie, stamp, .. } = Connection::new(Now(0)).offering(facts, made_by.0, made_by.1);
     let answer = syn.answered().flags(SYN | ACK).sequence(cookie).acknowledgement(isn + 1).window(64240);
     let options = move |ours: u32| {
         // 1400 is what fits the tunnel.
@@ -51,7 +49,7 @@ fn answered_as(name: &str, syn: Frame, offer: Offer, made_by: (dfaas_common::sip
         options.extend(if offer.scale.is_some() { [1, 3, 3, 7] } else { [1; 4] });
         options
     };
-    row(name, syn).sends(SynAnswered, answer.options(&options(cookie::stamp(made_by.0, isn, cookie))))
+    row(name, syn).sends(SynAnswered, answer.options(&options(stamp)))
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -147,11 +145,9 @@ fn keys(now: Now) -> Vec<Row> {
     let newer = |flow: Flow| Flow { newer_isn: 0x2000_0000, ..flow };
     let again = |flow| {
         let mut row = answered(now, "", &MSS, offer);
-        let syn = Connection { isn: 0x2000_0000, ..connection };
-        let facts = 3 << 5 | 15 << 1;
-        let cookie = cookie::make(SECRET.current, &segment(connection.from), syn.isn, facts, now.0);
+        let syn = Connection { isn: 0x2000_0000, ..connection }.offering(3 << 5 | 15 << 1, SECRET.current, now.0);
         let frame = syn.syn().options(&MSS);
-        let answer = frame.answered().flags(SYN | ACK).sequence(cookie).acknowledgement(syn.isn + 1).window(64240);
+        let answer = frame.answered().flags(SYN | ACK).sequence(syn.cookie).acknowledgement(syn.isn + 1).window(64240);
         row.frame = frame.bytes();
         let options = [&[2, 4, 5, 0x78][..], &[1; 16]].concat();
         row = row.sends(SynAnswered, answer.options(&options));

@@ -216,9 +216,7 @@ fn placed_whatever_was_offered(live: &mut Live) {
         (41_014, 3 << 5 | 14 << 1 | 1, true),
         (41_015, 3 << 5 | 1, true),
     ] {
-        let mut c = Live::connection(port, 77);
-        let segment = super::world::segment(c.from);
-        c.cookie = dfaas_common::cookie::make(SECRET.current, &segment, c.isn, facts, Now::read().0);
+        let c = Live::connection(port, 77).offering(facts, SECRET.current, Now::read().0);
         let first = if has_stamp { c.first(CALL).options(&c.stamp()) } else { c.first(CALL) };
         live.step(&format!("facts {facts:#x}"), first, &[FirstToLocal, Placed]);
         check(&mut accept(live.bench.placed()), c.from, SERVICE, CALL);

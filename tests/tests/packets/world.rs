@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use dfaas_agent::kernel::tables::Tables;
 use dfaas_common::{
     address::raw_v4,
-    cookie::{self, Secret},
+    cookie::{self, Made, Secret},
     flow::{Flow, FlowKey},
     http::Name,
     limit::{CLOSED, Limit, OPEN},
@@ -89,6 +89,8 @@ pub(crate) struct Connection {
     pub(crate) isn: u32,
     /// Our initial sequence number.
     pub(crate) cookie: u32,
+    /// The timestamp of our SYN-ACK.
+    pub(crate) stamp: u32,
 }
 
 /// A timestamp option with this echo.
@@ -108,14 +110,18 @@ impl Connection {
 
     /// With a cookie made by this key in this epoch.
     pub(crate) fn of(from: SocketAddrV4, isn: u32, key: Key, epoch: u32) -> Self {
-        let cookie = cookie::make(key, &segment(from), isn, LINUX_FACTS, epoch);
-        Self { from, isn, cookie }
+        Self { from, isn, cookie: 0, stamp: 0 }.offering(LINUX_FACTS, key, epoch)
     }
 
-    /// A timestamp option that echoes the one of our SYN-ACK. All connections of the tables are made by the current key.
+    /// The same client, had it offered this.
+    pub(crate) fn offering(self, facts: u32, key: Key, epoch: u32) -> Self {
+        let Made { cookie, stamp } = cookie::make(key, &segment(self.from), self.isn, facts, epoch);
+        Self { cookie, stamp, ..self }
+    }
+
+    /// A timestamp option that echoes the one of our SYN-ACK.
     pub(crate) fn stamp(&self) -> [u8; 12] {
-        let echo = cookie::stamp(SECRET.current, self.isn, self.cookie);
-        stamp(echo)
+        stamp(self.stamp)
     }
 
     /// A segment of the client; no data, nothing acknowledged but our SYN-ACK.
@@ -221,7 +227,7 @@ pub(crate) fn fill(tables: &mut Tables) {
             tables.set_peer_address(IpAddr::V4(address), number).unwrap();
         }
     }
-    tables.set_control(&Control { secret: SECRET, draining: 0, layout: 0 }).unwrap();
+    tables.set_control(&Control { secret: SECRET, seed: 0x5eed, draining: 0, layout: 0 }).unwrap();
     tables.set_answer(ANSWER_BUSY, &Answer::new(BUSY.as_bytes()).unwrap()).unwrap();
     tables.set_answer(ANSWER_UNAVAILABLE, &Answer::new(UNAVAILABLE.as_bytes()).unwrap()).unwrap();
 }

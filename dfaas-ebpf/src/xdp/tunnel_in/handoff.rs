@@ -63,7 +63,7 @@ fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
     let buckets = maps::buckets(route.function).ok_or(Verdict::TurnedAwayFunction)?;
     let index = (number as usize) & (MAX_PEERS - 1);
     // SAFETY: no arguments.
-    let now = unsafe { h::bpf_ktime_get_ns() };
+    let now = unsafe { h::bpf_ktime_get_coarse_ns() };
     // SAFETY: a live map value, the index masked to the array; only the address is taken.
     let from_peer = unsafe { (&raw mut (*buckets).in_tat_ns).cast::<u64>().add(index) };
     if !take(from_peer, now, route.in_interval_ns[index], route.in_burst_ns) {
