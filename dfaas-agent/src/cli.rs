@@ -23,6 +23,19 @@ struct Entry {
     run: fn(&ArgMatches) -> Result<ExitCode>,
 }
 
+/// `command` with these commands below it, one of which must be given.
+fn group(command: Command, entries: Vec<Entry>) -> Command {
+    let commands = entries.into_iter().map(|entry| entry.command);
+    command.subcommand_required(true).arg_required_else_help(true).subcommands(commands)
+}
+
+/// Does what the command below this one says.
+fn run_below(entries: Vec<Entry>, args: &ArgMatches) -> Result<ExitCode> {
+    let (name, args) = args.subcommand().context("no command")?;
+    let entry = entries.into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
+    (entry.run)(args)
+}
+
 /// In the order of the help text.
 fn entries() -> Vec<Entry> {
     vec![
@@ -40,19 +53,12 @@ fn entries() -> Vec<Entry> {
 
 /// Parses the arguments and does what they say.
 pub fn main() -> Result<ExitCode> {
-    let command = Command::new("dfaas-agent")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A node of a DFaaS federation")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(entries().into_iter().map(|entry| entry.command));
+    let command = Command::new("dfaas-agent").version(env!("CARGO_PKG_VERSION")).about("A node of a DFaaS federation");
     #[cfg(feature = "load")]
     let given = load::with_double_dashes(std::env::args_os());
     #[cfg(not(feature = "load"))]
     let given = std::env::args_os();
-    let (name, args) = command.get_matches_from(given).remove_subcommand().context("no command")?;
-    let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
-    (entry.run)(&args)
+    run_below(entries(), &group(command, entries()).get_matches_from(given))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -116,8 +116,8 @@ verdicts! {
     PlacedAlready = 52, Pass, "first packet again, its socket exists";
     PlaceWithoutListener = 53, Pass, "no listener at placing time";
     OldSocketReplaced = 54, Drop, "old socket of the same tuple ended, packet sent round again";
-    LaterWithoutSocket = 55, Drop, "later packet from a peer overtook the first one";
-    LaterWithSocket = 56, Pass, "later packet from a peer, for its socket";
+    LaterWithoutSocket = 55, Drop, "later packet overtook the first one";
+    LaterWithSocket = 56, Pass, "later packet, for its socket";
     // TC egress.
     ReturnSent = 57, Transmit, "answer sent back through the tunnel";
     ReturnFailed = 58, Drop, "answer could not be put into the tunnel";
@@ -125,6 +125,9 @@ verdicts! {
     Observed = 59, Pass, "request line counted, packet passed";
     // First data packet, continued.
     FirstToProxy = 60, Pass, "first data packet, given to HAProxy to steer to a peer without a kernel path";
+    // Later packets in the batch of the first one.
+    EarlyToLocal = 61, Pass, "later packet, for this node; TC looks whether its socket is there yet";
+    SentRound = 62, Drop, "later packet without a socket sent round again: the first one may be in the same batch";
 }
 
 impl Verdict {

@@ -59,6 +59,9 @@ static GATES: Array<u64, MAX_VERDICTS> = Array::new();
 #[btf_map]
 static EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 
+/// How often a decision is offered to a set that other CPUs write at the same time.
+const TRIES: u32 = 3;
+
 macro_rules! by_reference {
     ($map:ident, $key:expr) => {
         // SAFETY: values of this map are replaced whole and kept until the program ends (RCU read section).
@@ -141,8 +144,8 @@ pub extern "C" fn find_decided(key: *const FlowKey) -> u32 {
     unsafe { decided::find(set, key, place.mark) }.map_or(0, |way| place.set * WAYS as u32 + way as u32 + 1)
 }
 
-/// Stores a decision in [`DECIDED`]; 0 if other CPUs were faster. That does no harm: the next packet is judged by its
-/// cookie. Like [`find_decided`] a function of its own.
+/// Stores a decision in [`DECIDED`]; 0 if other CPUs were faster, again and again. Like [`find_decided`] a function of
+/// its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn put_decided(key: *const FlowKey, flow: *const Flow) -> u32 {
@@ -154,15 +157,17 @@ pub extern "C" fn put_decided(key: *const FlowKey, flow: *const Flow) -> u32 {
     let Some(control) = control() else { return 0 };
     let place = decided::place(control.seed, key);
     let Some(set) = DECIDED.get_ptr_mut(place.set) else { return 0 };
-    // SAFETY: a live map value.
-    let Some((way, found)) = (unsafe { decided::choose(set, key, place.mark) }) else { return 0 };
-    let way = way % WAYS;
-    if !change_mark(set, way, found, BUSY) {
-        return 0;
+    for _ in 0..TRIES {
+        // SAFETY: a live map value.
+        let Some((way, found)) = (unsafe { decided::choose(set, key, place.mark) }) else { continue };
+        let way = way % WAYS;
+        if change_mark(set, way, found, BUSY) {
+            // SAFETY: ours as long as it is marked busy.
+            unsafe { (*set).ways[way] = Decision { key: *key, reserved: 0, flow: *flow } };
+            return change_mark(set, way, BUSY, place.mark).into();
+        }
     }
-    // SAFETY: ours as long as it is marked busy.
-    unsafe { (*set).ways[way] = Decision { key: *key, reserved: 0, flow: *flow } };
-    change_mark(set, way, BUSY, place.mark).into()
+    0
 }
 
 #[inline(always)]
@@ -200,7 +205,7 @@ pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: u32) -> bool {
     stored
 }
 
-/// Records the decision for a connection.
+/// Records the decision for a connection. A failure does no harm: the next packet is judged by its cookie.
 #[inline(always)]
 pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: u32) {
     if older == Older::Forwarded as u32 {
@@ -209,12 +214,14 @@ pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: u32) {
     put_decided(key, flow);
 }
 
-/// Moves a connection that has ended to where it may be evicted: its last packets still find their way.
+/// Moves a connection that has ended to where it may be evicted: its last packets still find their way. If that fails it
+/// stays until the agent sweeps it.
 #[inline(always)]
 pub(crate) fn retire(key: &FlowKey, flow: *mut Flow) {
     // SAFETY: the value lives in the map until it is removed below.
-    put_decided(key, unsafe { &*flow });
-    let _ = FORWARDED.remove(key);
+    if put_decided(key, unsafe { &*flow }) != 0 {
+        let _ = FORWARDED.remove(key);
+    }
 }
 
 #[inline(always)]

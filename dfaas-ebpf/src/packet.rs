@@ -53,6 +53,8 @@ impl Hint {
     pub(crate) const PEER_LATER: u16 = 3;
     /// First packet of a client's connection that HAProxy is to steer.
     pub(crate) const PROXY_FIRST: u16 = 4;
+    /// Later packet of a client's connection of which nothing has been acknowledged yet.
+    pub(crate) const LOCAL_EARLY: u16 = 5;
 
     #[inline(always)]
     pub(crate) fn new(kind: u16, peer: u32) -> Self {

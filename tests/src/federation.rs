@@ -7,11 +7,13 @@ mod leftovers;
 mod node;
 mod options;
 mod place;
+mod watched;
 
 pub use self::{
     leftovers::{Removed, remove_leftovers},
     node::Node,
     options::{FUNCTIONS, Functions, Options, Place},
+    watched::Watched,
 };
 
 use std::{

@@ -8,28 +8,22 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::Entry;
+use super::{Entry, group, run_below};
 
 fn entries() -> Vec<Entry> {
     vec![Entry { command: predict::command(), run: predict::run }, Entry { command: serve::command(), run: serve::run }]
 }
 
 pub(super) fn command() -> Command {
-    Command::new("forecast")
-        .about("Predict what a node uses under a load")
-        .long_about(
-            "Evaluates trained models: CPU, memory and power of a node, and whether it is overloaded, by the calls per \
+    let command = Command::new("forecast").about("Predict what a node uses under a load").long_about(
+        "Evaluates trained models: CPU, memory and power of a node, and whether it is overloaded, by the calls per \
              second to each group of functions.",
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(entries().into_iter().map(|entry| entry.command))
+    );
+    group(command, entries())
 }
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let (name, args) = args.subcommand().context("no command")?;
-    let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
-    (entry.run)(args)
+    run_below(entries(), args)
 }
 
 /// `--models DIR`.

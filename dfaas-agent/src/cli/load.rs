@@ -12,7 +12,7 @@ use std::{ffi::OsString, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command};
 
-use super::{BadInput, Entry};
+use super::{BadInput, Entry, group, run_below};
 
 fn entries() -> Vec<Entry> {
     vec![
@@ -26,23 +26,17 @@ fn entries() -> Vec<Entry> {
 }
 
 pub(super) fn command() -> Command {
-    Command::new("load")
-        .about("Play a load against nodes, and measure")
-        .long_about(
-            "Plays requests at planned times, whether or not earlier ones have been answered, and measures each from \
+    let command = Command::new("load").about("Play a load against nodes, and measure").long_about(
+        "Plays requests at planned times, whether or not earlier ones have been answered, and measures each from \
              the moment it was due: a server that stalls is seen by every request that was due meanwhile.\n\nResults \
              are written to the folder of --out: summary.json, requests.csv, results.json (as vegeta's), report.txt \
              and charts.",
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(entries().into_iter().map(|entry| entry.command))
+    );
+    group(command, entries())
 }
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let (name, args) = args.subcommand().context("no command")?;
-    let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
-    (entry.run)(args)
+    run_below(entries(), args)
 }
 
 /// `load attack` takes vegeta's flags, whose long names have one dash.

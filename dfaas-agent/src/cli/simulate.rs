@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Entry;
+use super::{Entry, group, run_below};
 use crate::simulate::replay::indices::Indices;
 
 fn entries() -> Vec<Entry> {
@@ -29,21 +29,15 @@ fn entries() -> Vec<Entry> {
 }
 
 pub(super) fn command() -> Command {
-    Command::new("simulate")
-        .about("Try strategies on federations that need not exist")
-        .long_about(
-            "Runs the strategies of the live agent on measured or made-up loads and says how many calls would have been \
+    let command = Command::new("simulate").about("Try strategies on federations that need not exist").long_about(
+        "Runs the strategies of the live agent on measured or made-up loads and says how many calls would have been \
              served. The same seed gives the same result.",
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommands(entries().into_iter().map(|entry| entry.command))
+    );
+    group(command, entries())
 }
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let (name, args) = args.subcommand().context("no command")?;
-    let entry = entries().into_iter().find(|entry| entry.command.get_name() == name).context("no such command")?;
-    (entry.run)(args)
+    run_below(entries(), args)
 }
 
 /// An option that names a file or folder.

@@ -132,7 +132,12 @@ pub const KEYS: &[Key] = &[
     key("AGENT_RLMODEL_PACE", "periodic", "periodic|stages", "Ask it every period, or in stages of a load test"),
     live(key("AGENT_RECALC_PERIOD", "1s", "DURATION", "Period of the strategy and of the broadcasts, at least 1s")),
     live(key("AGENT_RATE_WINDOW", "1s", "DURATION", "Time over which rates are averaged")),
-    key("AGENT_BURST", "500ms", "DURATION", "Calls of this much time at the full rate may come at once"),
+    key(
+        "AGENT_BURST",
+        "500ms",
+        "DURATION",
+        "Calls of this much time at the full rate may come at once (20ms at least)",
+    ),
     key(
         "AGENT_GRANT_LIFETIME",
         "30s",

@@ -16,6 +16,9 @@ use crate::{
 
 /// What a receiver tolerates above what it granted: clocks of two nodes do not tick alike.
 const TOLERANCE: f64 = 1.05;
+/// Least burst. The programs read a clock that moves in ticks of up to 10 ms (CONFIG_HZ 100): with less than a tick, calls
+/// that are within the limit would be refused. Twice, because peers may use half.
+const LEAST_BURST: Duration = Duration::from_millis(20);
 
 /// The routing table of one function. `kept` is what it serves on kept-alive connections, calls per second: HAProxy
 /// counts those, so they are taken off the kernel's limit. What is for peers without a number goes to HAProxy, which
@@ -29,6 +32,7 @@ pub fn route(
     kept: f64,
     burst: Duration,
 ) -> Route {
+    let burst = burst.max(LEAST_BURST);
     let limit = table.local_limit.map(|limit| (limit - kept).max(0.0));
     let rate_burst = |rate: f64| burst_ns(rate, burst);
     let numbered = |map: &BTreeMap<NodeId, f64>| -> Vec<(usize, f64)> {
@@ -107,6 +111,26 @@ mod tests {
 
     fn count(route: &Route, target: u8) -> usize {
         route.slots.iter().filter(|slot| **slot == target).count()
+    }
+
+    /// Calls at exactly the limit, by a clock of 100 ticks a second.
+    #[test]
+    fn the_least_burst_bridges_a_tick_of_the_clock() {
+        let table = FunctionTable { local_limit: Some(1000.0), ..table() };
+        let route = route(&function("f"), &table, 0, 1, &BTreeMap::new(), 0.0, Duration::ZERO);
+        let tick = 10_000_000;
+        for burst_ns in [route.local.burst_ns, route.local.burst_ns / 2] {
+            let mut tat = 0;
+            let calls = (1..=5000u64).map(|call| call * 1_000_000 / tick * tick);
+            let refused = calls.filter(|now| match limit::admit(tat, *now, route.local.interval_ns, burst_ns) {
+                Some(next) => {
+                    tat = next;
+                    false
+                }
+                None => true,
+            });
+            assert_eq!(refused.count(), 0, "{burst_ns} ns");
+        }
     }
 
     #[test]

@@ -25,23 +25,21 @@ const DESTINATION_AT: u32 = ETH_LEN as u32 + 16;
 /// `None`: nothing to do with us.
 #[inline(always)]
 pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
-    let mut kind = 0;
-    let mut number = u32::MAX;
-    if let Some(hint) = skb.hint() {
-        kind = hint.kind;
-        number = u32::from(hint.peer);
-    } else if skb.mark() & !KIND == SENT_ROUND {
+    let was_sent_round = skb.mark() & !KIND == SENT_ROUND;
+    let (kind, number) = if was_sent_round {
         // Its destination has been rewritten already, if it is a peer's: the alias tells.
-        kind = match (skb.mark() & KIND) as u16 {
+        let kind = match (skb.mark() & KIND) as u16 {
             Hint::LOCAL_FIRST | Hint::PEER_FIRST => Hint::LOCAL_FIRST,
+            Hint::LOCAL_EARLY | Hint::PEER_LATER => Hint::LOCAL_EARLY,
             Hint::PROXY_FIRST => Hint::PROXY_FIRST,
             _ => return None,
         };
         skb.set_mark(0);
-    }
-    if kind == 0 {
-        return None;
-    }
+        (kind, u32::MAX)
+    } else {
+        let hint = skb.hint()?;
+        (hint.kind, u32::from(hint.peer))
+    };
     skb.pull(TCP_AT as u32 + 20)?;
     let len = skb.len();
     let mut s = Segment::parse(skb.get::<EthIpTcp>(0)?, len).ok()?;
@@ -54,13 +52,12 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         // A packet sent round already has its alias.
         s.destination != setting!(service_address)
     };
-    if kind == Hint::PEER_LATER || !s.carries_data() {
-        if !handed_off || s.has(RST) {
+    let is_later = kind == Hint::PEER_LATER || kind == Hint::LOCAL_EARLY;
+    if is_later || !s.carries_data() {
+        if !handed_off && !is_later || s.has(RST) {
             return None;
         }
-        // The first packet may still be on its way: no reset, the client repeats.
-        let exists = socket::exists(&skb, (&s).into());
-        return Some(if exists { Verdict::LaterWithSocket } else { Verdict::LaterWithoutSocket });
+        return Some(later(skb, &s, kind, was_sent_round));
     }
     let tuple = Tuple::from(&s);
     let listener = match kind {
@@ -69,6 +66,22 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         _ => tuple.to_placed(),
     };
     Some(first(skb, &s, kind, listener))
+}
+
+/// The stack may take several packets through this program before it delivers the first of them: a socket made for one is
+/// not there yet for the next. Sent round once, they come behind it.
+#[inline(always)]
+fn later(mut skb: Skb, s: &Segment, kind: u16, was_sent_round: bool) -> Verdict {
+    if socket::exists(&skb, s.into()) {
+        return Verdict::LaterWithSocket;
+    }
+    // The first packet may still be on its way: no reset, the client repeats.
+    if was_sent_round {
+        return Verdict::LaterWithoutSocket;
+    }
+    skb.set_mark(SENT_ROUND | u32::from(kind));
+    skb.reinject();
+    Verdict::SentRound
 }
 
 #[inline(always)]

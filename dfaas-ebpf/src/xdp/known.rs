@@ -9,7 +9,10 @@ use dfaas_common::{
 };
 
 use super::{Act, Plan, first};
-use crate::{maps, packet::Xdp, socket};
+use crate::{
+    maps,
+    packet::{Hint, Xdp},
+};
 
 /// Is this the first packet, repeated, of a connection whose peer has been declared dead before it answered? Then it
 /// may go elsewhere. A mere retransmission never does: functions need not be idempotent.
@@ -28,7 +31,7 @@ fn is_first(s: &Segment, flow: *const Flow) -> bool {
 
 /// What to do, as a number of [`Act`].
 #[inline(always)]
-pub(super) fn decide(x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &mut Plan) -> Result<u32, Verdict> {
+pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &mut Plan) -> Result<u32, Verdict> {
     let s = &plan.segment;
     let first = is_first(s, flow);
     // SAFETY: as above; several CPUs may write these fields, each a single store.
@@ -53,8 +56,11 @@ pub(super) fn decide(x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &
             // later one with a reset.
             // SAFETY: as above.
             let early = unsafe { s.our_isn() == (*flow).our_isn } && !s.has(RST);
-            let early = early && !socket::exists(&x, s.into());
-            Err(if early { Verdict::EarlyLater } else { Verdict::LaterToLocal })
+            Err(match early {
+                false => Verdict::LaterToLocal,
+                true if x.set_hint(Hint::new(Hint::LOCAL_EARLY, 0)).is_some() => Verdict::EarlyToLocal,
+                true => Verdict::EarlyLater,
+            })
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 /// For nodes to see each other, or for anything else that is to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Calls per second of each load.
-const RATE: f64 = 10.0;
+const RATE: f64 = 50.0;
 /// Of every node and function: more than all loads.
 const LIMIT: u32 = 200;
 /// Served by the node that is called, and by its peers only.

@@ -15,42 +15,32 @@ mod survival;
 
 use std::{
     ops::{Deref, DerefMut},
-    path::Path,
     time::Duration,
 };
 
 use dfaas_tests::{
     client::{Answer, Call},
-    federation::{Federation, Options},
+    federation::{Options, Watched},
     netns::Entrance,
 };
 
 /// For nodes to see each other, on a busy machine.
 const SETTLE: Duration = Duration::from_mins(1);
 
-/// A federation that shows the nodes' logs if the test fails.
-struct Bed {
-    federation: Option<Federation>,
-    _directory: tempfile::TempDir,
-}
+/// A federation, and calls to it.
+struct Bed(Watched);
 
 impl Bed {
     /// Starts a federation and waits until all nodes see each other.
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        let agent = Path::new(env!("CARGO_BIN_EXE_federation")).with_file_name("dfaas-agent");
-        let directory = tempfile::tempdir().unwrap();
-        let mut options = Options::new(&agent, directory.path());
-        change(&mut options);
-        let federation = Federation::start(options, &|_| {}).unwrap_or_else(|error| panic!("{error:#}"));
-        let bed = Self { federation: Some(federation), _directory: directory };
+        let bed = Self(Watched::start(env!("CARGO_BIN_EXE_federation"), change));
         bed.wait_settled(SETTLE).unwrap_or_else(|error| panic!("{error:#}"));
         bed
     }
 
     /// Ends all agents; they must do so without complaint.
-    fn stop(mut self) {
-        let troubles = self.federation.take().map(Federation::stop);
-        assert_eq!(troubles, Some(Vec::new()));
+    fn stop(self) {
+        self.0.stop();
     }
 
     /// The answer to a call from the client.
@@ -79,22 +69,14 @@ impl Bed {
 }
 
 impl Deref for Bed {
-    type Target = Federation;
-    fn deref(&self) -> &Federation {
-        self.federation.as_ref().expect("it is stopped at the end only")
+    type Target = Watched;
+    fn deref(&self) -> &Watched {
+        &self.0
     }
 }
 
 impl DerefMut for Bed {
-    fn deref_mut(&mut self) -> &mut Federation {
-        self.federation.as_mut().expect("it is stopped at the end only")
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        if let Some(federation) = self.federation.as_ref().filter(|_| std::thread::panicking()) {
-            federation.nodes.iter().for_each(|node| eprintln!("{}: {}", node.name, node.last_lines()));
-        }
+    fn deref_mut(&mut self) -> &mut Watched {
+        &mut self.0
     }
 }

@@ -1,41 +1,31 @@
 //! Whole nodes and a foreign peer on one network.
 
-use std::{
-    ops::{Deref, DerefMut},
-    path::Path,
-};
+use std::ops::{Deref, DerefMut};
 
 use dfaas_agent::{
     kernel::{pins::Pins, tables::Tables},
     status::{PeerStatus, Status},
 };
 use dfaas_common::route::Route;
-use dfaas_tests::federation::{Federation, Options};
+use dfaas_tests::federation::{Options, Watched};
 
 use crate::foreign::{ForeignPeer, Setup};
 
-/// A federation that shows the nodes' logs if the test fails.
-pub(crate) struct Bed {
-    federation: Option<Federation>,
-    _directory: tempfile::TempDir,
-}
+/// A federation with room for foreign peers.
+pub(crate) struct Bed(Watched);
 
 impl Bed {
     pub(crate) fn new(change: impl FnOnce(&mut Options)) -> Self {
-        let agent = Path::new(env!("CARGO_BIN_EXE_federation")).with_file_name("dfaas-agent");
-        let directory = tempfile::tempdir().unwrap();
-        let mut options = Options::new(&agent, directory.path());
-        options.nodes = 1;
-        options.guests = 1;
-        change(&mut options);
-        let federation = Federation::start(options, &|_| {}).unwrap_or_else(|error| panic!("{error:#}"));
-        Self { federation: Some(federation), _directory: directory }
+        Self(Watched::start(env!("CARGO_BIN_EXE_federation"), |options| {
+            options.nodes = 1;
+            options.guests = 1;
+            change(options);
+        }))
     }
 
     /// Ends all agents; they must do so without complaint.
-    pub(crate) fn stop(mut self) {
-        let troubles = self.federation.take().map(Federation::stop);
-        assert_eq!(troubles, Some(Vec::new()));
+    pub(crate) fn stop(self) {
+        self.0.stop();
     }
 
     /// Starts a foreign peer on a guest, at the port that agents have.
@@ -70,22 +60,14 @@ impl Bed {
 }
 
 impl Deref for Bed {
-    type Target = Federation;
-    fn deref(&self) -> &Federation {
-        self.federation.as_ref().expect("it is stopped at the end only")
+    type Target = Watched;
+    fn deref(&self) -> &Watched {
+        &self.0
     }
 }
 
 impl DerefMut for Bed {
-    fn deref_mut(&mut self) -> &mut Federation {
-        self.federation.as_mut().expect("it is stopped at the end only")
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        if let Some(federation) = self.federation.as_ref().filter(|_| std::thread::panicking()) {
-            federation.nodes.iter().for_each(|node| eprintln!("{}: {}", node.name, node.last_lines()));
-        }
+    fn deref_mut(&mut self) -> &mut Watched {
+        &mut self.0
     }
 }

@@ -6,13 +6,13 @@ use dfaas_common::{
     flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED},
     peer::{DEAD, DRAINING},
     tunnel::{FIRST, LATER},
-    verdict::Verdict::{EarlyLater, FirstRepeated, LaterToLocal, LaterToPeer, PeerLost},
+    verdict::Verdict::{EarlyToLocal, FirstRepeated, LaterToLocal, LaterToPeer, PeerLost},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 
 use super::{
     peers::to_peer,
-    row::{LOCAL_FIRST, Row, row},
+    row::{LOCAL_EARLY, LOCAL_FIRST, Row, row},
     world::{B, CALL, CLIENT, Connection, Now, SECRET, SERVICE, Where},
 };
 
@@ -35,11 +35,8 @@ fn local(now: Now) -> Vec<Row> {
         case("data behind an answer", c.later().payload("x")).passes(LaterToLocal),
         case("an acknowledgement", c.later()).passes(LaterToLocal),
         case("FIN behind an answer", c.later().flags(FIN | ACK)).passes(LaterToLocal),
-        case("bare ACK before any socket", c.ack()).drops(EarlyLater),
-        open(case("bare ACK with a socket", c.ack())).passes(LaterToLocal),
-        case("more of the request before any socket", c.ack().sequence(c.isn + 100).payload("x")).drops(EarlyLater),
-        open(case("more of the request with a socket", c.ack().sequence(c.isn + 100).payload("x")))
-            .passes(LaterToLocal),
+        case("bare ACK before any answer", c.ack()).passes(EarlyToLocal).hint(LOCAL_EARLY),
+        case("more of the request", c.ack().sequence(c.isn + 100).payload("x")).passes(EarlyToLocal).hint(LOCAL_EARLY),
         case("reset before any socket", c.ack().flags(RST | ACK)).passes(LaterToLocal),
         case("reset without ACK", c.later().flags(RST)).passes(LaterToLocal),
         case("from another MAC", c.later().macs(super::world::OUR_MAC, [2; 6])).passes(LaterToLocal),

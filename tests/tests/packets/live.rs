@@ -13,8 +13,9 @@ use std::{
 use dfaas_common::{
     tunnel::{FIRST, LATER},
     verdict::Verdict::{
-        self, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
+        self, EarlyToLocal, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
         LaterWithoutSocket, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed, PlacedAlready, ReturnSent,
+        SentRound,
     },
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH};
@@ -196,7 +197,7 @@ fn placed_here(live: &mut Live) {
     check(&mut server, c.from, SERVICE, CALL);
     live.step("the first again", c.first(CALL), &[FirstRepeated, PlacedAlready]);
     let more = c.ack().sequence(c.isn + 1 + CALL.len() as u32).flags(PSH | ACK).payload("more");
-    live.step("data behind it", more.clone(), &[LaterToLocal]);
+    live.step("data behind it", more.clone(), &[EarlyToLocal, LaterWithSocket]);
     check(&mut server, c.from, SERVICE, "more");
     nothing_to_accept(live.bench.placed());
     server.0.write_all(b"the answer").unwrap();
@@ -281,11 +282,11 @@ fn handed_off(live: &mut Live) {
 fn overtaken(live: &mut Live) {
     let first = call(41_005);
     let more = first.clone().sequence(first.end()).payload("more");
-    live.step("data before the first", from_peer(B, LATER, &more), &[LaterFromPeer, LaterWithoutSocket]);
+    live.step("data before the first", from_peer(B, LATER, &more), &[LaterFromPeer, SentRound, LaterWithoutSocket]);
     live.step(
         "bare ACK before the first",
         from_peer(B, LATER, &first.clone().flags(ACK).payload("")),
-        &[LaterFromPeer, LaterWithoutSocket],
+        &[LaterFromPeer, SentRound, LaterWithoutSocket],
     );
     live.step("the first", from_peer(B, FIRST, &first), &[HandoffAccepted, Placed]);
     check(&mut accept(live.bench.handoff()), SocketAddrV4::new(CLIENT, 41_005), SocketAddrV4::new(ALIAS_B, 80), CALL);

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dfaas_common::verdict::Verdict::{
-    LaterWithoutSocket, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, ReturnFailed, ReturnSent,
+    LaterWithSocket, LaterWithoutSocket, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, ReturnFailed, ReturnSent,
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, Tunnel};
 
@@ -17,6 +17,7 @@ use super::{
 
 /// What the program puts on packets that it sends round again.
 const SENT_ROUND: u32 = 0x4446_0071;
+const LATER_SENT_ROUND: u32 = 0x4446_0075;
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
     [way_in(now), way_out(), not_ours_out()].into_iter().flatten().collect()
@@ -28,6 +29,9 @@ fn way_in(now: Now) -> Vec<Row> {
     let plain = |name: &str, frame: Frame| row(format!("in: {name}"), frame).through(Through::TcIn(0)).left_alone();
     let round =
         |name: &str, frame: Frame| row(format!("in, sent round: {name}"), frame).through(Through::TcIn(SENT_ROUND));
+    let again = |name: &str, frame: Frame| {
+        row(format!("in, a later one sent round: {name}"), frame).through(Through::TcIn(LATER_SENT_ROUND))
+    };
     let fails = |row: Row| row.tc(PlaceFailed, TC_NEXT, Out::Untouched).event(NO_FUNCTION, Ipv4Addr::UNSPECIFIED);
     vec![
         plain("a call without a hint", c.first(CALL)),
@@ -50,6 +54,14 @@ fn way_in(now: Now) -> Vec<Row> {
             Out::Untouched,
         ),
         round("a segment to an alias, no socket", c.later().to(alias)).tc(LaterWithoutSocket, TC_SHOT, Out::Ignored),
+        again("a segment of an early client, no socket", c.ack()).tc(LaterWithoutSocket, TC_SHOT, Out::Ignored),
+        again("a segment to an alias, no socket", c.later().to(alias)).tc(LaterWithoutSocket, TC_SHOT, Out::Ignored),
+        again("a segment of an early client, its socket exists", c.ack()).given(|b| b.connect(CLIENT, SERVICE)).tc(
+            LaterWithSocket,
+            TC_NEXT,
+            Out::Untouched,
+        ),
+        again("a reset of an early client", c.ack().flags(RST | ACK)).left_alone(),
         round("a reset to an alias", c.later().to(alias).flags(RST)).left_alone(),
         round("an older connection's socket is in the way", c.first(CALL)).given(|b| b.connect(CLIENT, SERVICE)).tc(
             OldSocketReplaced,

@@ -27,6 +27,7 @@ pub(crate) const TC_REDIRECT: i32 = 7;
 pub(crate) type Hint = (u16, u16);
 pub(crate) const LOCAL_FIRST: Hint = (1, 0);
 pub(crate) const PROXY_FIRST: Hint = (4, 0);
+pub(crate) const LOCAL_EARLY: Hint = (5, 0);
 
 pub(crate) const fn peer_first(number: u32) -> Hint {
     (2, number as u16)

@@ -42,3 +42,26 @@ fn bodies_of_all_sizes_come_back_the_same_with_native_xdp() {
 fn bodies_of_all_sizes_come_back_the_same_with_generic_xdp() {
     bodies_come_back(XdpPlace::Generic).unwrap();
 }
+
+/// A client sends ten segments at once, and the stack looks at several of them before it has made the socket for the first.
+#[test]
+fn what_follows_the_first_packet_of_an_upload_is_not_lost() {
+    let bed = Bed::new(2, XdpPlace::Native).unwrap();
+    for (function, node) in [("near", 0), ("far", 1)] {
+        let lost = || -> Result<u64> {
+            Ok(bed.verdict(node, Verdict::LaterWithoutSocket)? + bed.verdict(node, Verdict::EarlyLater)?)
+        };
+        let before = lost().unwrap();
+        let echo = Echo {
+            urls: vec![bed.url(function)],
+            sizes_bytes: vec![100 << 10],
+            calls: 50,
+            at_once: 1,
+            timeout: Duration::from_secs(30),
+        };
+        let echoed = echo.run(&bed.client).unwrap();
+        assert_eq!(echoed.wrong, 0, "{function}: {:#?}", echoed.texts);
+        let round = bed.verdict(node, Verdict::SentRound).unwrap();
+        assert_eq!(lost().unwrap() - before, 0, "{function}: packets lost; {round} were sent round");
+    }
+}
