@@ -5,7 +5,7 @@ mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{Entry, group, run_below};
