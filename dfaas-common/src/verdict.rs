@@ -127,7 +127,7 @@ verdicts! {
     FirstToProxy = 60, Pass, "first data packet, given to HAProxy to steer to a peer without a kernel path";
     // Later packets in the batch of the first one.
     EarlyToLocal = 61, Pass, "later packet, for this node; TC looks whether its socket is there yet";
-    SentRound = 62, Drop, "later packet without a socket sent round again: the first one may be in the same batch";
+    SentRound = 62, Drop, "later packet sent round again: those before it are in the same batch";
 }
 
 impl Verdict {

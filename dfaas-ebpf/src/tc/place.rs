@@ -69,19 +69,31 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
 }
 
 /// The stack may take several packets through this program before it delivers the first of them: a socket made for one is
-/// not there yet for the next. Sent round once, they come behind it.
+/// not there yet for the next. Sent round once, they come behind it; and so do those that would overtake them.
 #[inline(always)]
 fn later(mut skb: Skb, s: &Segment, kind: u16, was_sent_round: bool) -> Verdict {
-    if socket::exists(&skb, s.into()) {
-        return Verdict::LaterWithSocket;
+    let (exists, overtakes) = match Socket::find(&skb, s.into()) {
+        Some(socket) if socket.state() != LISTEN => (true, overtakes(&socket, s)),
+        _ => (false, false),
+    };
+    match (exists, was_sent_round) {
+        (true, true) => Verdict::LaterWithSocket,
+        (true, false) if !overtakes => Verdict::LaterWithSocket,
+        // The first packet may still be on its way: no reset, the client repeats.
+        (false, true) => Verdict::LaterWithoutSocket,
+        _ => {
+            skb.set_mark(SENT_ROUND | u32::from(kind));
+            skb.reinject();
+            Verdict::SentRound
+        }
     }
-    // The first packet may still be on its way: no reset, the client repeats.
-    if was_sent_round {
-        return Verdict::LaterWithoutSocket;
-    }
-    skb.set_mark(SENT_ROUND | u32::from(kind));
-    skb.reinject();
-    Verdict::SentRound
+}
+
+/// Is something missing in front of it, on a connection whose client has not heard from us yet?
+#[inline(always)]
+fn overtakes(socket: &Socket, s: &Segment) -> bool {
+    let is_new = |our_isn| our_isn == s.acknowledgement || our_isn == s.our_isn();
+    socket.full().is_some_and(|(rcv_nxt, our_isn)| is_new(our_isn) && newer(s.sequence, rcv_nxt))
 }
 
 #[inline(always)]
