@@ -12,7 +12,7 @@ use crate::{
     kfunc, maps, options,
     packet::{Hint, Packet, Skb},
     setting,
-    socket::{self, LISTEN, Socket, TIME_WAIT, Tuple},
+    socket::{LISTEN, Socket, TIME_WAIT, Tuple},
 };
 
 /// Mark of a packet that this program has sent round again. Nothing from the network carries a mark.
