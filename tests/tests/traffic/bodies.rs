@@ -47,7 +47,8 @@ fn bodies_of_all_sizes_come_back_the_same_with_generic_xdp() {
 #[test]
 fn what_follows_the_first_packet_of_an_upload_is_not_lost() {
     let bed = Bed::new(2, XdpPlace::Native).unwrap();
-    for (function, node) in [("near", 0), ("far", 1)] {
+    for (function, node, verdict) in [("near", 0, Verdict::FirstToLocal), ("far", 1, Verdict::FirstToPeer)] {
+        let first = bed.verdict(0, verdict).unwrap();
         let lost = || -> Result<u64> {
             Ok(bed.verdict(node, Verdict::LaterWithoutSocket)? + bed.verdict(node, Verdict::EarlyLater)?)
         };
@@ -61,6 +62,8 @@ fn what_follows_the_first_packet_of_an_upload_is_not_lost() {
         };
         let echoed = echo.run(&bed.client).unwrap();
         assert_eq!(echoed.wrong, 0, "{function}: {:#?}", echoed.texts);
+        let steered = bed.verdict(0, verdict).unwrap() - first;
+        assert_eq!(steered, 50, "{function}: calls that the kernel has steered");
         let round = bed.verdict(node, Verdict::SentRound).unwrap();
         assert_eq!(lost().unwrap() - before, 0, "{function}: packets lost; {round} were sent round");
     }
