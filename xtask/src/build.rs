@@ -26,19 +26,55 @@ pub(crate) struct BuildArgs {
     log: bool,
 }
 
+/// Cargo's profile of agent and emulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build: for trying and testing.
+    Dev,
+    /// What a node runs, and what is measured.
+    Release,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+
+    /// Of its files, in the target folder.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+impl BuildArgs {
+    pub(crate) fn of(profile: Profile) -> Self {
+        Self { dev: profile == Profile::Dev, ..Self::default() }
+    }
+
+    fn profile(self) -> Profile {
+        if self.dev { Profile::Dev } else { Profile::Release }
+    }
+}
+
 pub(crate) fn run(project: &Project, args: BuildArgs) -> Result<()> {
     build_ebpf::build(project, args.log)?;
     if args.kernel_only {
         return Ok(());
     }
-    let (name, profile) = if args.dev { ("dev", "dev") } else { ("release", "release") };
+    let profile = args.profile().name();
     let mut cargo = project.cargo();
     cargo.args(["build", "--profile", profile, "--package", "dfaas-agent", "--package", "dfaas-tests", "--bins"]);
-    Step::new(format!("agent and federation ({name})"), cargo, LIMIT).run(project)?;
+    Step::new(format!("agent and federation ({profile})"), cargo, LIMIT).run(project)?;
     Ok(())
 }
 
 /// The emulator that `run` and `bench` start.
-pub(crate) fn federation(project: &Project) -> PathBuf {
-    project.target().join("release/federation")
+pub(crate) fn federation(project: &Project, profile: Profile) -> PathBuf {
+    project.target().join(profile.folder()).join("federation")
 }

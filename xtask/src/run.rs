@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    build::{self, BuildArgs},
+    build::{self, BuildArgs, Profile},
     project::Project,
     root,
     setup::{self, Part},
@@ -26,13 +26,14 @@ pub(crate) struct PassedArgs {
 /// Replaces this process by `federation COMMAND ARGS`; returns only if that fails.
 pub(crate) fn federation(project: &Project, command: &str, passed: &PassedArgs) -> Result<()> {
     setup::ensure(project, Part::value_variants(), passed.no_install)?;
-    build::run(project, BuildArgs::default())?;
+    let profile = if command == "bench" { Profile::Release } else { Profile::Dev };
+    build::run(project, BuildArgs::of(profile))?;
     let environment: Vec<(&str, String)> =
         ["RUST_LOG", "RUST_BACKTRACE", "TERM", "COLORTERM", crate::test::DATA_VARIABLE]
             .into_iter()
             .filter_map(|name| Some((name, env::var(name).ok()?)))
             .collect();
-    let program = build::federation(project);
+    let program = build::federation(project, profile);
     let mut emulator = root::command(&program, &environment, "making network namespaces")?;
     emulator.arg(command).args(&passed.args);
     say(&command_line(&emulator));

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    build::{self, BuildArgs},
+    build::{self, BuildArgs, Profile},
     project::Project,
     setup::{self, Part},
     step::{Step, say},
@@ -43,7 +43,7 @@ struct Verdict {
 
 pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
     setup::ensure(project, Part::value_variants(), args.no_install)?;
-    build::run(project, BuildArgs::default())?;
+    build::run(project, BuildArgs::of(Profile::Dev))?;
     let data = ReferenceData::find(project);
     let mut verdict = Verdict::default();
     let host = host_tests(project, args, &data)?;

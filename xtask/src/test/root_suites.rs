@@ -48,7 +48,7 @@ pub(super) fn run(project: &Project, filter: Option<&str>, data: &ReferenceData,
 
 fn build(project: &Project) -> Result<Vec<Suite>> {
     let mut cargo = project.cargo();
-    cargo.args(["test", "--package", "dfaas-tests", "--release", "--no-run"]);
+    cargo.args(["test", "--package", "dfaas-tests", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
     let log = Step::new("build the root suites", cargo, BUILD_LIMIT).run(project)?;
     let file = File::open(&log).with_context(|| format!("cannot read the log {}", log.display()))?;
