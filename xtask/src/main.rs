@@ -5,6 +5,7 @@
 mod build;
 mod build_ebpf;
 mod check;
+mod debian_root;
 mod project;
 mod root;
 mod run;
@@ -74,6 +75,11 @@ enum Command {
     /// example settings in deploy against those the agent knows; no folders or package mirrors of a single machine in
     /// tracked files. All are run, then the failed ones are named.
     Check(check::CheckArgs),
+    /// Make a minimal Debian root from packages, in target/roots; the last line printed is its folder (needs root)
+    ///
+    /// Mirrors, proxies and keyrings are those of this machine's apt. A root that is there is left alone.
+    #[command(hide = true)]
+    DebianRoot(debian_root::DebianRootArgs),
 }
 
 fn main() -> ExitCode {
@@ -99,5 +105,6 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Test(args) => test::run(&project, &args),
         Command::Bench(passed) => run::federation(&project, "bench", &passed),
         Command::Check(args) => check::run(&project, args),
+        Command::DebianRoot(args) => debian_root::run(&project, &args),
     }
 }

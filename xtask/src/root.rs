@@ -1,8 +1,8 @@
 //! Commands that need root: as they are if we are root, else through sudo.
 
-use std::{io::IsTerminal, path::Path, process::Command};
+use std::{env, io::IsTerminal, os::unix::process::CommandExt, path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::project::find_program;
 
@@ -24,4 +24,13 @@ pub(crate) fn command(program: &Path, environment: &[(&str, String)], why: &str)
     command.arg("env").args(environment.iter().map(|(name, value)| format!("{name}={value}")));
     command.arg(program);
     Ok(command)
+}
+
+/// This very command once more, as root, in place of this process; returns only if that fails.
+pub(crate) fn again(why: &str) -> Result<()> {
+    let program = env::current_exe().context("cannot find this program")?;
+    let kept = ["PATH", "HOME", "TERM", "CI", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"];
+    let environment: Vec<_> = kept.into_iter().filter_map(|name| Some((name, env::var(name).ok()?))).collect();
+    let error = command(&program, &environment, why)?.args(env::args_os().skip(1)).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }

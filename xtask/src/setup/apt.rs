@@ -13,7 +13,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// Sets of packages that serve the same need, best first.
-type Alternatives = &'static [&'static [&'static str]];
+pub(crate) type Alternatives = &'static [&'static [&'static str]];
 
 pub(super) fn is_debian() -> bool {
     find_program(&["apt-get"]).is_some()
@@ -39,7 +39,7 @@ fn parse_candidate(policy: &str) -> Option<String> {
 }
 
 /// Installs one set of each need; fetches the package lists only when needed and not `updated` already.
-pub(super) fn install(project: &Project, needs: &[Alternatives], mut updated: bool) -> Result<()> {
+pub(crate) fn install(project: &Project, needs: &[Alternatives], mut updated: bool) -> Result<()> {
     if !is_debian() {
         bail!("no apt-get on this machine; install by hand (Debian's names): {}", first_choices(needs).join(" "));
     }
