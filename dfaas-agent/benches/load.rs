@@ -1,5 +1,5 @@
 //! Does the load player keep its plan? 5,000 requests per second for 30 seconds at a server in the same process; other
-//! figures: `cargo bench -p dfaas-agent --bench load -- RATE SECONDS`.
+//! figures: `cargo bench -p dfaas-benches --bench load -- RATE SECONDS`.
 
 use std::{
     net::SocketAddr,
@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, routing::get};
 use bytes::Bytes;
-use dfaas_agent::load::{
+use dfaas_load::{
     Arrivals, Attack, DEFAULT_TIMEOUT,
     engine::{Limits, play},
     plan::{Stage, expected},

@@ -7,14 +7,12 @@
 use std::{hint::black_box, path::PathBuf};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use dfaas_agent::{
-    forecast::{groups::Groups, models::Family},
-    simulate::predict::{
-        analysis::evaluate,
-        generate::{Wanted, generate},
-        node::NodeModel,
-        run::Strategy,
-    },
+use dfaas_agent::forecast::{groups::Groups, models::Family};
+use dfaas_simulate::predict::{
+    analysis::evaluate,
+    generate::{Wanted, generate},
+    node::NodeModel,
+    run::Strategy,
 };
 
 fn growth(criterion: &mut Criterion) {

@@ -9,9 +9,6 @@ mod planning;
 pub mod sources;
 mod values;
 
-#[cfg(feature = "load")]
-pub(crate) use self::values::parse_duration;
-
 use std::{
     collections::BTreeMap,
     fmt,

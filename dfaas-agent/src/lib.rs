@@ -13,10 +13,9 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
-//! * `simulate`: what a strategy would do to a federation (feature `simulate`)
-//! * `load`: the load player (feature `load`)
-//! * `plot`: charts as files (features `load`, `simulate`)
-//! * [`cli`], [`logging`]: the program
+//! * [`cli`], [`logging`]: the commands of a node
+//!
+//! Load player, simulators and the program itself are crates of their own, below this folder.
 
 #![forbid(unsafe_code)]
 
@@ -28,21 +27,15 @@ pub mod forecast;
 pub mod http;
 mod http_body;
 pub mod kernel;
-#[cfg(feature = "load")]
-pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod name;
 pub mod p2p;
 pub mod peers;
 pub mod platform;
-#[cfg(any(feature = "load", feature = "simulate"))]
-pub mod plot;
 pub mod proxy;
 pub mod rates;
 pub mod rl_model;
 mod server;
-#[cfg(feature = "simulate")]
-pub mod simulate;
 pub mod status;
 pub mod strategy;

@@ -6,7 +6,6 @@ mod all_local;
 pub mod node_margin;
 mod planned;
 pub mod recalc;
-pub mod replayed;
 pub mod rl_agent;
 mod static_weights;
 

@@ -21,6 +21,9 @@ pub(crate) struct BuildArgs {
     /// Only the kernel programs
     #[arg(long)]
     kernel_only: bool,
+    /// Without load player and simulators: what a federation needs, and the quickest to build
+    #[arg(long)]
+    lean: bool,
     /// Kernel programs that log single packets (feature `log`); slow, for debugging only
     #[arg(long)]
     log: bool,
@@ -57,6 +60,10 @@ impl BuildArgs {
         Self { dev: profile == Profile::Dev, ..Self::default() }
     }
 
+    pub(crate) fn lean(self) -> Self {
+        Self { lean: true, ..self }
+    }
+
     fn profile(self) -> Profile {
         if self.dev { Profile::Dev } else { Profile::Release }
     }
@@ -69,7 +76,10 @@ pub(crate) fn run(project: &Project, args: BuildArgs) -> Result<()> {
     }
     let profile = args.profile().name();
     let mut cargo = project.cargo();
-    cargo.args(["build", "--profile", profile, "--package", "dfaas-agent", "--package", "dfaas-tests", "--bins"]);
+    cargo.args(["build", "--profile", profile, "--package", "dfaas-program", "--package", "dfaas-tests", "--bins"]);
+    if args.lean {
+        cargo.arg("--no-default-features");
+    }
     Step::new(format!("agent and federation ({profile})"), cargo, LIMIT).run(project)?;
     Ok(())
 }

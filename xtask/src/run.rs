@@ -27,7 +27,7 @@ pub(crate) struct PassedArgs {
 pub(crate) fn federation(project: &Project, command: &str, passed: &PassedArgs) -> Result<()> {
     setup::ensure(project, Part::value_variants(), passed.no_install)?;
     let profile = if command == "bench" { Profile::Release } else { Profile::Dev };
-    build::run(project, BuildArgs::of(profile))?;
+    build::run(project, BuildArgs::of(profile).lean())?;
     let environment: Vec<(&str, String)> =
         ["RUST_LOG", "RUST_BACKTRACE", "TERM", "COLORTERM", crate::test::DATA_VARIABLE]
             .into_iter()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use dfaas_base::BadInput;
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     speak::Spoken,
 };
 use crate::{
-    cli::BadInput,
     config::{Config, PlatformKind, ProxyKind},
     decision::Decision,
     http,

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use dfaas_base::BadInput;
 
-use super::{BadInput, settings};
+use super::settings;
 use crate::{config::Config, kernel::network::interface_address};
 
 pub(super) fn command() -> Command {

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{ArgMatches, Command};
+use dfaas_base::command::runtime;
 
-use super::{runtime, settings};
+use super::settings;
 use crate::{
     config::Config,
     kernel::{

@@ -7,8 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, Command, value_parser};
-
-use super::{Entry, group, run_below};
+use dfaas_base::command::{Entry, group, run_below};
 
 fn entries() -> Vec<Entry> {
     vec![Entry { command: predict::command(), run: predict::run }, Entry { command: serve::command(), run: serve::run }]
@@ -27,7 +26,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// `--models DIR`.
-pub(super) fn models() -> Arg {
+pub fn models() -> Arg {
     Arg::new("models")
         .long("models")
         .value_name("DIR")

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Command};
+use dfaas_base::{BadInput, command::runtime};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
-use super::{BadInput, runtime, settings};
+use super::settings;
 use crate::{
     agent::{self, Order},
     config::{Config, sources::Resolved},

@@ -4,8 +4,8 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use dfaas_base::command::runtime;
 
-use super::runtime;
 use crate::status::Status;
 
 pub(super) fn command() -> Command {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr, time::Duration};
 
+use dfaas_base::duration;
+
 use super::{
     InvalidConfig,
     keys::{KEYS, UNUSED},
@@ -165,7 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn duration(&mut self, name: &str, least: Duration) -> Duration {
-        match parse_duration(self.resolved.text(name)) {
+        match duration::parse(self.resolved.text(name)) {
             Some(duration) if duration >= least => duration,
             Some(_) => {
                 self.wrong(name, format!("expected at least {least:?}"));
@@ -217,46 +219,5 @@ impl<'a> Reader<'a> {
             }
         }
         limits
-    }
-}
-
-/// Go's syntax: a sum of numbers with units. `None` if it is something else.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit_len = rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len() - digits);
-        let unit = match &rest[digits..digits + unit_len] {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        total += number * unit;
-        rest = &rest[digits + unit_len..];
-    }
-    Duration::try_from_secs_f64(total).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_in_go() {
-        for (text, millis) in [("500ms", 500), ("5s", 5000), ("1m30s", 90_000), ("1h", 3_600_000), ("1.5s", 1500)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for bad in ["", "5", "s", "5x", "-1s", "1s s", "1e3s"] {
-            assert_eq!(parse_duration(bad), None, "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use ed25519_dalek::pkcs8::{
+use ed25519::pkcs8::{
     EncodePrivateKey, KeypairBytes,
     spki::{
         AlgorithmIdentifierRef, ObjectIdentifier,

@@ -17,7 +17,6 @@ mod refusal;
 mod registry;
 mod request_env;
 mod state_file;
-mod time_text;
 mod words;
 
 use std::{
@@ -37,7 +36,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(crate) use self::time_text::rfc3339;
 use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
 use super::{Counters, Credentials, DeployedFunction, Gateway, Platform};
 use crate::{

@@ -8,10 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use dfaas_base::civil::rfc3339;
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::platform::embedded::rfc3339;
 
 /// A file of at most `max_bytes`, and the full one before it under the same name with `.1` behind.
 #[derive(Debug)]

@@ -223,7 +223,7 @@ impl Drop for Bed {
 fn agent() -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
     let agent = tests.ancestors().nth(2).context("tests run from target/<profile>/deps")?.join("dfaas-agent");
-    ensure!(agent.is_file(), "no agent at {}: run `cargo build -p dfaas-agent`", agent.display());
+    ensure!(agent.is_file(), "no agent at {}: run `cargo build -p dfaas-program`", agent.display());
     Ok(agent)
 }
 

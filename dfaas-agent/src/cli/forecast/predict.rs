@@ -9,13 +9,11 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use csv::StringRecord;
+use dfaas_base::{BadInput, whole_file};
 
-use crate::{
-    cli::{BadInput, whole_file},
-    forecast::{
-        folder::ModelFolder,
-        models::{FEATURES, Family, METRICS, OVERLOADED, OverloadModel, UsageModels},
-    },
+use crate::forecast::{
+    folder::ModelFolder,
+    models::{FEATURES, Family, METRICS, OVERLOADED, OverloadModel, UsageModels},
 };
 
 pub(super) fn command() -> Command {

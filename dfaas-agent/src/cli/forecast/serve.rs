@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, ArgMatches, Command, value_parser};
+use dfaas_base::{BadInput, command::runtime};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -11,7 +12,6 @@ use tokio::{
 };
 
 use crate::{
-    cli::{BadInput, runtime},
     forecast::{
         models::Family,
         service::{Service, router},

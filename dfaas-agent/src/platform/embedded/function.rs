@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::http::HeaderValue;
+use dfaas_base::{civil, duration};
 use nix::unistd::{AccessFlags, access};
 use tokio::sync::Semaphore;
 
@@ -18,7 +19,6 @@ use super::{
     bad_deployment::BadDeployment,
     cpu_time::CpuTime,
     deployment::{Deployment, NAMESPACE, Status},
-    time_text,
     words::{self, BadCommand},
 };
 use crate::{
@@ -84,7 +84,7 @@ impl Function {
         }
         let max_rate = deployment.labels.get(labels::MAX_RATE).map(|v| labels::max_rate(v)).transpose()?;
         let timeout = deployment.labels.get(labels::TIMEOUT).map(|v| labels::timeout(v)).transpose()?;
-        let exec_timeout = setting(vars, "exec_timeout", "seconds or a Go duration", time_text::duration)?
+        let exec_timeout = setting(vars, "exec_timeout", "seconds or a Go duration", exec_timeout)?
             .filter(|timeout| !timeout.is_zero())
             .or(timeout)
             .unwrap_or(around.exec_timeout);
@@ -131,7 +131,7 @@ impl Function {
             invocation_count: self.calls.started.load(Relaxed),
             replicas: 1,
             available_replicas: 1,
-            created_at: time_text::rfc3339(self.created),
+            created_at: civil::rfc3339(self.created),
         }
     }
 
@@ -155,6 +155,11 @@ fn check_environment(vars: &BTreeMap<String, String>) -> Result<(), BadDeploymen
         }
     }
     Ok(())
+}
+
+/// Nobody waits for longer than a year.
+fn exec_timeout(text: &str) -> Option<Duration> {
+    duration::parse_or_seconds(text).filter(|timeout| *timeout <= Duration::from_hours(24 * 366))
 }
 
 /// An empty value is as good as none.

@@ -1,0 +1,17 @@
+//! What every part of the agent stands on, and what depends on none of them.
+//!
+//! * [`BadInput`]: input of the user that cannot be used
+//! * [`duration`]: durations as people and Go write them
+//! * [`civil`]: points in time as RFC 3339 writes them
+//! * [`whole_file`]: files that are whole or not there
+//! * [`command`]: a program with commands below commands
+
+#![forbid(unsafe_code)]
+
+mod bad_input;
+pub mod civil;
+pub mod command;
+pub mod duration;
+pub mod whole_file;
+
+pub use bad_input::BadInput;
