@@ -2,6 +2,7 @@
 //!
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
+pub mod columns;
 pub mod fallback;
 pub mod folder;
 pub mod groups;

@@ -1,6 +1,7 @@
 //! Everything about the text of the code: format, lints, documentation, licences, names of single machines.
 
 mod deploy;
+mod layers;
 mod licences;
 mod machine_names;
 mod spdx;
@@ -28,11 +29,12 @@ pub(crate) struct CheckArgs {
 
 type Check = (&'static str, fn(&Project) -> Result<()>);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("format", format),
     ("host lints", host_lints),
     ("kernel lints", build_ebpf::lint),
     ("documentation", documentation),
+    ("layers", layers::check),
     ("licences", licences::check),
     ("example settings", deploy::check),
     ("names of single machines", machine_names::check),

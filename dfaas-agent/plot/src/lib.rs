@@ -3,6 +3,7 @@
 mod bins;
 mod canvas;
 mod cartesian;
+mod draw;
 mod graph;
 
 use std::{
@@ -109,7 +110,7 @@ impl Chart {
             path.push(kind);
             PathBuf::from(path)
         });
-        canvas::draw(&SVGBackend::new(&svg, SIZE).into_drawing_area(), self, 1)
+        draw::draw(&SVGBackend::new(&svg, SIZE).into_drawing_area(), self, 1)
             .with_context(|| format!("cannot draw {}", svg.display()))?;
         self.write_png(&png).with_context(|| format!("cannot draw {}", png.display()))?;
         Ok([svg, png])
@@ -121,7 +122,7 @@ impl Chart {
         const BYTES_PER_PIXEL: usize = 3;
         let size = (SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE);
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * BYTES_PER_PIXEL];
-        canvas::draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), self, PNG_SCALE)?;
+        draw::draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), self, PNG_SCALE)?;
         let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), size.0, size.1);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);

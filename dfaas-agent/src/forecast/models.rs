@@ -4,6 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
+pub use super::columns::{FEATURES, METRICS, OVERLOADED};
 use super::{
     ForecastError, Forecaster, GroupRates, Load, NodeType, Usage,
     folder::ModelFolder,
@@ -11,12 +12,6 @@ use super::{
     scalers::Scalers,
     tree::Forest,
 };
-
-/// Columns of the models, in their order.
-pub const FEATURES: [&str; 4] =
-    ["rate_group_HIGH_USAGE", "rate_group_LOW_USAGE", "rate_group_MEDIUM_USAGE", "node_type"];
-pub const METRICS: [&str; 3] = ["cpu_usage_node", "ram_usage_node", "power_usage_node"];
-pub const OVERLOADED: &str = "overloaded_node";
 
 /// What the models predict: the mean, or a bound that a share of the measurements stays under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

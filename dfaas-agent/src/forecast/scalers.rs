@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::{
+    columns::{FEATURES, METRICS},
     folder::ModelFolder,
-    models::{FEATURES, METRICS},
 };
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddrV4, time::Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, MapError},
+    maps::{Array, Map, MapData},
     programs::{
         LinkOrder, Program, ProgramError, SchedClassifier, TcAttachType, Xdp,
         links::{FdLink, LinkError, PinnedLink},
@@ -24,7 +24,7 @@ use super::{
     btf::KernelBtf,
     mode::{Mode, XdpPlace},
     object,
-    pins::{self, Pins},
+    pins::{self, Pins, pinned_map},
     tables,
 };
 
@@ -158,17 +158,6 @@ fn misfit(pins: &Pins) -> Result<Option<String>> {
     let layout = control.get(&0, 0)?.layout;
     let other = layout != 0 && layout != maps::LAYOUT_VERSION;
     Ok(other.then(|| format!("layout {layout} instead of {}", maps::LAYOUT_VERSION)))
-}
-
-/// Opens a pinned map; `None` if there is no such pin.
-pub fn pinned_map(pins: &Pins, name: &str) -> Result<Option<MapData>> {
-    match MapData::from_pin(pins.path(name)) {
-        Ok(map) => Ok(Some(map)),
-        Err(MapError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(e) => Err(e).with_context(|| format!("cannot open {}", pins.path(name).display())),
-    }
 }
 
 fn attach_xdp(ebpf: &mut Ebpf, program: &str, settings: &KernelSettings, want: Option<XdpPlace>) -> Result<XdpPlace> {

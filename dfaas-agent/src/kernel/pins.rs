@@ -6,6 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use aya::{
+    maps::{MapData, MapError},
+    sys::SyscallError,
+};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 /// Where the kernel's objects have names.
@@ -88,4 +92,15 @@ fn mount_bpf_fs(directory: &Path) -> Result<()> {
     tracing::info!("mounting the BPF file system at {BPF_FS}");
     mount(Some("bpf"), BPF_FS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
         .with_context(|| format!("cannot mount the BPF file system: run `mount -t bpf bpf {BPF_FS}` as root"))
+}
+
+/// Opens a pinned map; `None` if there is no such pin.
+pub fn pinned_map(pins: &Pins, name: &str) -> Result<Option<MapData>> {
+    match MapData::from_pin(pins.path(name)) {
+        Ok(map) => Ok(Some(map)),
+        Err(MapError::SyscallError(SyscallError { io_error, .. })) if io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(e) => Err(e).with_context(|| format!("cannot open {}", pins.path(name).display())),
+    }
 }

@@ -21,7 +21,7 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::{load::pinned_map, pins::Pins};
+use super::pins::{Pins, pinned_map};
 
 /// Name and sizes of key and value, bytes, of the maps that outlive an agent.
 pub const SIZES: [(&str, usize, usize); 8] = [

@@ -1,18 +1,12 @@
 //! Instances: the nodes of a federation, who is whose neighbour, and the load of every minute.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::{
-    measured::{FUNCTIONS, Measurements, function_name},
-    old_layout,
-};
-use crate::field::{Document, Field};
+use super::minute::{FUNCTIONS, function_name};
+use crate::field::Field;
 use dfaas_agent::name::FunctionName;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,18 +34,7 @@ pub struct Node {
 const HEAD: [&str; 3] = ["seed", "nodes_number", "edge_prob"];
 
 impl Instance {
-    /// Reads either layout. The old one brings its own measurements, which are added to the given ones.
-    pub fn read(path: &Path, measurements: &mut Measurements) -> Result<Self> {
-        let document = Document::read(path)?;
-        if old_layout::recognise(&document.root()) {
-            let (instance, recorded) = old_layout::read(&document)?;
-            measurements.absorb(recorded);
-            return Ok(instance);
-        }
-        Self::parse(&document.root(), path.display().to_string())
-    }
-
-    fn parse(root: &Field<'_>, source: String) -> Result<Self> {
+    pub(super) fn parse(root: &Field<'_>, source: String) -> Result<Self> {
         Self::with_nodes(root, source, |name, fields, names| {
             Ok(Node {
                 name: name.to_owned(),

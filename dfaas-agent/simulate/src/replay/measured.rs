@@ -1,25 +1,29 @@
 //! Measured runs: what a virtual node shows in a minute is what was measured on a real one under the same load.
 
-mod runs;
-
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    path::Path,
 };
 
 use anyhow::Result;
 
-pub(super) use runs::minute_of;
-pub use runs::{FUNCTIONS, Run, function_name};
-
 use super::instance::{Instance, Node};
+pub use super::minute::FUNCTIONS;
 use crate::replayed::{FunctionMetrics, NodeMetrics};
 use dfaas_agent::name::FunctionName;
 use dfaas_base::BadInput;
 
 /// The metrics of every node by minute; nodes in the order of the instance.
 pub type Minutes = Vec<Vec<NodeMetrics>>;
+
+/// A run as instances are made of it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub node_type: String,
+    pub replicas: BTreeMap<FunctionName, u32>,
+    /// Functions with their rates by minute, in the order of the file.
+    pub rates: Vec<Vec<(FunctionName, f64)>>,
+}
 
 /// All that was measured.
 #[derive(Clone, Debug, Default)]
@@ -64,15 +68,8 @@ impl fmt::Display for Load {
 }
 
 impl Measurements {
-    /// From a folder with measured runs (searched with its subfolders) or a single file.
-    pub fn read(path: &Path) -> Result<Self> {
-        let mut measurements = Self::default();
-        runs::read(path, &mut measurements)?;
-        if measurements.alike.is_empty() && measurements.recorded.is_empty() {
-            let expected = "expected JSON files of measured runs, with \"input\" and \"output\"";
-            return Err(BadInput(format!("--data {}: no measured run in it, {expected}", path.display())).into());
-        }
-        Ok(measurements)
+    pub(super) fn is_empty(&self) -> bool {
+        self.alike.is_empty() && self.recorded.is_empty()
     }
 
     pub(super) fn add_run(&mut self, run: Run, minutes: Vec<NodeMetrics>) {

@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::{
     instance::{Instance, Node, neighbours},
-    measured::{Measurements, minute_of},
+    measured::Measurements,
+    minute::minute_of,
 };
 use crate::{
     field::{Document, Field},

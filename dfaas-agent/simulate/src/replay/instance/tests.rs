@@ -1,5 +1,9 @@
-use super::*;
+use std::path::Path;
+
 use dfaas_base::BadInput;
+
+use super::*;
+use crate::field::Document;
 
 fn small() -> Value {
     let minute = json!({"functions": [{"name": "funca", "invoc_rate": 3}, {"name": "figlet", "invoc_rate": 0}]});
