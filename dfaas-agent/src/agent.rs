@@ -33,6 +33,7 @@ use self::{
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
+    metrics,
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{MEMORY, Peers, Standing},
@@ -42,8 +43,6 @@ use crate::{
     status::{Outcomes, Status},
     strategy::{Inputs, LocalFunction, Snapshot},
 };
-
-pub use self::report::Iterations;
 
 /// How often counters are read and the decision is looked at again.
 const TICK: Duration = Duration::from_millis(250);
@@ -75,7 +74,7 @@ pub struct Agent {
     decision_to_kernel: Duration,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
-    iterations: Arc<report::Iterations>,
+    iterations: Arc<metrics::Iterations>,
     /// A former agent's tables stay as they are until its peers are back, or this time is over.
     hold_until: Option<Instant>,
     kernel_error: Option<String>,

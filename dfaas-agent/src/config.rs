@@ -23,7 +23,7 @@ use sources::Resolved;
 use values::Reader;
 
 use crate::{
-    kernel::mode::{Mode, XdpPlace},
+    mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
     peers::Terms,
     strategy::Strategy,

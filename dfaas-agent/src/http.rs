@@ -13,8 +13,7 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
-    agent::Iterations,
-    metrics,
+    metrics::{self, Iterations},
     p2p::OverlayHandle,
     status::{Component, Status},
 };

@@ -1,6 +1,7 @@
 //! The agent of a DFaaS node. In reading order:
 //!
 //! * [`name`]: the validated names everything is keyed by (node, function, host)
+//! * [`endpoint`], [`mode`]: words that everything uses
 //! * [`config`]: what the agent is told
 //! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`strategy`]: pure functions from what is known to a decision
@@ -23,12 +24,14 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod decision;
+pub mod endpoint;
 pub mod forecast;
 pub mod http;
 mod http_body;
 pub mod kernel;
 pub mod logging;
 pub mod metrics;
+pub mod mode;
 pub mod name;
 pub mod p2p;
 pub mod peers;

@@ -1,13 +1,37 @@
 //! The status as Prometheus metrics. Labels are functions and peers of this node, which are bounded, and fixed words.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 
 use crate::{
-    agent::Iterations,
     p2p::MessageCount,
     status::{MarginStatus, Outcomes, Status},
 };
+
+/// The two metrics of the original.
+pub struct Iterations {
+    pub count: IntCounter,
+    pub duration_seconds: Gauge,
+}
+
+impl Iterations {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            count: IntCounter::new("dfaas_agent_strategy_iterations", "Iterations of the strategy since the start")?,
+            duration_seconds: Gauge::new(
+                "dfaas_agent_strategy_iteration_duration_seconds",
+                "Duration of the last iteration of the strategy",
+            )?,
+        })
+    }
+
+    pub(crate) fn done(&self, duration: Duration) {
+        self.count.inc();
+        self.duration_seconds.set(duration.as_secs_f64());
+    }
+}
 
 /// All metrics in Prometheus' text format.
 pub fn render(status: &Status, iterations: &Iterations, messages: &[MessageCount]) -> Result<String> {

@@ -15,7 +15,7 @@ use dfaas_common::{
 
 use crate::{
     forecast::NodeType,
-    kernel::mode::Mode,
+    mode::Mode,
     name::{Host, NodeId},
     p2p::{
         direct::{MarginState, NodeState, TunnelKey},

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, future::ready, path::PathBuf, time::Durati
 
 use futures::future::BoxFuture;
 
-use crate::name::{FunctionName, Host};
+use crate::{endpoint::Endpoint, name::FunctionName};
 
 /// What the agent asks of a platform. Every answer comes within a bounded time.
 pub trait Platform: Send + Sync {
@@ -19,7 +19,7 @@ pub trait Platform: Send + Sync {
     fn health(&self) -> BoxFuture<'_, anyhow::Result<()>>;
 
     /// Where HAProxy sends the calls of `/function/<name>`.
-    fn gateway(&self) -> Gateway;
+    fn gateway(&self) -> Endpoint;
 
     fn counters(&self) -> Counters;
 
@@ -43,23 +43,6 @@ pub struct DeployedFunction {
     pub timeout: Option<Duration>,
     /// Replicas ready to serve.
     pub replicas: u32,
-}
-
-/// Address of a gateway; its text is `host:port`, IPv6 in brackets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
-    pub host: Host,
-    pub port: u16,
-}
-
-impl fmt::Display for Gateway {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.as_str().contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// How often reading the functions met something it could not use.
@@ -124,13 +107,6 @@ impl Password {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_ipv6_gateway_is_written_in_brackets() {
-        let gateway = |host: &str| Gateway { host: host.parse().unwrap(), port: 8080 }.to_string();
-        assert_eq!(gateway("::1"), "[::1]:8080");
-        assert_eq!(gateway("127.0.0.1"), "127.0.0.1:8080");
-    }
 
     #[test]
     fn a_password_never_shows_in_debug_text() {

@@ -11,8 +11,8 @@ use serde_json::Value;
 pub use self::log::ExchangeLog;
 use crate::{
     decision::Weights,
+    endpoint::Endpoint,
     http_body,
-    platform::Gateway,
     strategy::rl_agent::{self, Subject},
 };
 
@@ -21,7 +21,7 @@ const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub address: Gateway,
+    pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
 }

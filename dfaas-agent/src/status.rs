@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kernel::mode::Mode,
+    mode::Mode,
     name::{FunctionName, NodeId},
 };
 

@@ -3,6 +3,7 @@
 //! Contenders are measured in one run on the same cores, by turns, so that whatever else the machine does hits all.
 
 mod bodies;
+mod calls;
 mod churn;
 mod contender;
 pub(crate) mod cpu;
@@ -15,6 +16,7 @@ mod overload;
 mod packets;
 pub mod programs;
 pub(crate) mod report;
+mod spread;
 mod wrk;
 
 use std::{

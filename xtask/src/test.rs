@@ -5,13 +5,14 @@ mod libtest;
 mod reference_data;
 mod root_suites;
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::{
     build::{self, BuildArgs, Profile},
+    ci::is_ci,
     project::Project,
     setup::{self, Part},
     step::{Step, say},
@@ -59,11 +60,6 @@ pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
         verdict.problems.push(format!("{reason}, and it is required here"));
     }
     verdict.finish()
-}
-
-/// True where a change is judged: what is missing there is a failure, not a thing left out.
-pub(crate) fn is_ci() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
 }
 
 /// `cargo test` of the default members, documentation examples included.

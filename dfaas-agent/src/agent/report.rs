@@ -1,13 +1,8 @@
 //! The agent's status, and its events in the log.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Instant};
 
-use anyhow::Result;
 use dfaas_common::verdict::Verdict;
-use prometheus::{Gauge, IntCounter};
 
 use super::Agent;
 use crate::{
@@ -16,29 +11,6 @@ use crate::{
     name::NodeId,
     status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
 };
-
-/// The two metrics of the original.
-pub struct Iterations {
-    pub count: IntCounter,
-    pub duration_seconds: Gauge,
-}
-
-impl Iterations {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            count: IntCounter::new("dfaas_agent_strategy_iterations", "Iterations of the strategy since the start")?,
-            duration_seconds: Gauge::new(
-                "dfaas_agent_strategy_iteration_duration_seconds",
-                "Duration of the last iteration of the strategy",
-            )?,
-        })
-    }
-
-    pub(super) fn done(&self, duration: Duration) {
-        self.count.inc();
-        self.duration_seconds.set(duration.as_secs_f64());
-    }
-}
 
 /// Before anything is known.
 pub(super) fn nothing(node: &NodeId) -> Status {
@@ -229,12 +201,14 @@ impl Agent {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{metrics, strategy::test_names::node};
 
     #[test]
     fn the_originals_metrics_have_their_names() {
-        let iterations = Iterations::new().unwrap();
+        let iterations = metrics::Iterations::new().unwrap();
         iterations.done(Duration::from_millis(250));
         let text = metrics::render(&nothing(&node(1)), &iterations, &[]).unwrap();
         for line in ["dfaas_agent_strategy_iterations 1", "dfaas_agent_strategy_iteration_duration_seconds 0.25"] {

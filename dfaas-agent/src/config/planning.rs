@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::values::Reader;
 use crate::{
+    endpoint::Endpoint,
     forecast::{NodeType, Usage},
-    platform::Gateway,
     strategy::rl_agent::Pace,
 };
 
@@ -26,13 +26,13 @@ pub struct PlanningConfig {
     /// Above one of these a node is overloaded.
     pub thresholds: Usage,
     pub forecaster: ForecasterKind,
-    pub forecaster_address: Gateway,
+    pub forecaster_address: Endpoint,
     /// Samples, one a second.
     pub forecast_memory: u32,
     pub models_dir: PathBuf,
     pub group_list: PathBuf,
     pub function_cgroups: PathBuf,
-    pub model_address: Gateway,
+    pub model_address: Endpoint,
     pub explore: bool,
     pub pace: Pace,
 }
@@ -61,7 +61,7 @@ impl PlanningConfig {
                 power: read.positive("AGENT_NMS_POWER_THRESHOLD"),
             },
             forecaster,
-            forecaster_address: Gateway {
+            forecaster_address: Endpoint {
                 host: read.parse("AGENT_FORECASTER_HOST"),
                 port: read.port("AGENT_FORECASTER_PORT"),
             },
@@ -69,7 +69,7 @@ impl PlanningConfig {
             models_dir,
             group_list: read.parse("AGENT_GROUP_LIST_FILE_NAME"),
             function_cgroups: read.parse("AGENT_FUNCTION_CGROUPS"),
-            model_address: Gateway { host: read.parse("AGENT_RLMODEL_HOST"), port: read.port("AGENT_RLMODEL_PORT") },
+            model_address: Endpoint { host: read.parse("AGENT_RLMODEL_HOST"), port: read.port("AGENT_RLMODEL_PORT") },
             explore: read.bool("AGENT_RLMODEL_EXPLORE"),
             pace: read.choice("AGENT_RLMODEL_PACE", &[("periodic", Pace::Periodic), ("stages", Pace::Stages)]),
         }

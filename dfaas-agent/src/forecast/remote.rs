@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::{ForecastError, Forecaster, GroupRates, Load, NodeType, Usage};
-use crate::{http_body, platform::Gateway};
+use crate::{endpoint::Endpoint, http_body};
 
 /// The answer is a line of a hundred bytes.
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub address: Gateway,
+    pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
     /// For all questions of one computation.

@@ -1,66 +1,9 @@
 //! How much the kernel does, and why not more.
 
-use std::{fmt, fs, str::FromStr};
-
-use serde::{Deserialize, Serialize};
+use std::fs;
 
 use super::{btf::KernelBtf, kfunc::PLACE};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// The kernel steers whole connections; HAProxy serves the rest.
-    Handoff,
-    /// The kernel counts; HAProxy steers.
-    Observe,
-    /// No kernel programs; HAProxy steers.
-    Off,
-}
-
-impl Mode {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Handoff => "handoff",
-            Self::Observe => "observe",
-            Self::Off => "off",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-    fn from_str(s: &str) -> Result<Self, String> {
-        [Self::Handoff, Self::Observe, Self::Off]
-            .into_iter()
-            .find(|m| m.name() == s)
-            .ok_or_else(|| format!("unknown mode {s:?}: expected auto, handoff, observe or off"))
-    }
-}
-
-/// Where XDP runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum XdpPlace {
-    /// In the driver, before a packet buffer exists.
-    Native,
-    /// Behind it: works with every driver, and costs more.
-    Generic,
-}
-
-impl fmt::Display for XdpPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-        })
-    }
-}
+pub use crate::mode::{Mode, XdpPlace};
 
 /// A setting of the network namespace that `handoff` needs.
 struct Sysctl {

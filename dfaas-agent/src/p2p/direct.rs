@@ -22,7 +22,7 @@ use super::{
     shown,
 };
 use crate::{
-    kernel::mode::Mode,
+    mode::Mode,
     name::{FunctionName, NodeId},
 };
 

@@ -37,8 +37,9 @@ use tokio::{
 };
 
 use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
-use super::{Counters, Credentials, DeployedFunction, Gateway, Platform};
+use super::{Counters, Credentials, DeployedFunction, Platform};
 use crate::{
+    endpoint::Endpoint,
     name::FunctionName,
     server::{self, ConnectionLimits},
 };
@@ -128,7 +129,7 @@ struct Runner {
 pub struct Embedded {
     runner: Arc<Runner>,
     address: SocketAddr,
-    gateway: Gateway,
+    gateway: Endpoint,
     stop: watch::Sender<bool>,
     server: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -166,7 +167,7 @@ impl Embedded {
         let context = || format!("address {address} of the embedded runner");
         let listener = TcpListener::bind(address).await.with_context(context)?;
         let address = listener.local_addr().with_context(context)?;
-        let gateway = Gateway { host: address.ip().to_string().parse()?, port: address.port() };
+        let gateway = Endpoint { host: address.ip().to_string().parse()?, port: address.port() };
         let (stop, stopping) = watch::channel(false);
         let router = api::router(Arc::clone(&runner), credentials);
         let server = tokio::spawn(server::serve(listener, router, limits, stopping));
@@ -227,7 +228,7 @@ impl Platform for Embedded {
         })
     }
 
-    fn gateway(&self) -> Gateway {
+    fn gateway(&self) -> Endpoint {
         self.gateway.clone()
     }
 

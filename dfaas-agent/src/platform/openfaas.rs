@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    Counters, Credentials, DeployedFunction, Gateway, Platform,
+    Counters, Credentials, DeployedFunction, Platform,
     labels::{self, BadLabel, Complaint, Complaints},
 };
 use crate::{
+    endpoint::Endpoint,
     http_body,
     name::{FunctionName, Host},
 };
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 pub struct OpenFaas {
-    gateway: Gateway,
+    gateway: Endpoint,
     credentials: Option<Credentials>,
     client: Client,
     complaints: Complaints,
@@ -40,7 +41,7 @@ impl OpenFaas {
     pub fn new(settings: Settings) -> Result<Self> {
         // A redirect or a proxy from the environment would send the password to another host.
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
-        let gateway = Gateway { host: settings.host, port: settings.port };
+        let gateway = Endpoint { host: settings.host, port: settings.port };
         Ok(Self { gateway, credentials: settings.credentials, client, complaints: Complaints::default() })
     }
 
@@ -88,7 +89,7 @@ impl Platform for OpenFaas {
         })
     }
 
-    fn gateway(&self) -> Gateway {
+    fn gateway(&self) -> Endpoint {
         self.gateway.clone()
     }
 

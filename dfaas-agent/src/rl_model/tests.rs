@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::strategy::test_names::node;
+use crate::{endpoint::Endpoint, strategy::test_names::node};
 
 type Seen = Arc<Mutex<Vec<(String, String)>>>;
 
@@ -34,7 +34,7 @@ async fn model(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) ->
 }
 
 fn client(port: u16) -> RlModel {
-    let address = Gateway { host: "127.0.0.1".parse().unwrap(), port };
+    let address = Endpoint { host: "127.0.0.1".parse().unwrap(), port };
     RlModel::new(Settings { address, timeout: Duration::from_millis(900) }).unwrap()
 }
 

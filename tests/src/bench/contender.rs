@@ -9,8 +9,8 @@ use dfaas_common::route::{SLOT_REFUSE, fill_slots};
 
 use super::{
     bodies::Bodies,
+    calls::{FORWARDED, REFUSED},
     cpu::{self, PacketThreads},
-    figure::{FORWARDED, REFUSED},
     haproxy::{self, Haproxy},
 };
 use crate::{

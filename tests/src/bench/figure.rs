@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
+    calls::{BODIES, FORWARDED, REFUSED},
     contender::{Contender, Cost},
     wrk::{self, Connections, Outcome},
 };
@@ -14,12 +15,6 @@ use crate::client::{self, Call};
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Of requests, and of the answers to them.
 pub(super) const SIZES_BYTES: [usize; 4] = [0, 1 << 10, 100 << 10, 5_000_000];
-
-/// A function that node A hands to node B, and one that it refuses.
-pub(super) const FORWARDED: &str = "figlet";
-pub(super) const REFUSED: &str = "nowhere";
-/// End of the path of calls that the service with bodies answers.
-pub(super) const BODIES: &str = "/bodies";
 
 #[derive(Clone, Debug)]
 pub(super) struct Figure {

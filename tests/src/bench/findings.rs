@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, Table};
 use serde_json::Value;
 
-use super::report::Spread;
+use super::spread::Spread;
 use crate::view::PRESET;
 
 #[derive(Clone, Debug, Default)]

@@ -13,11 +13,11 @@ use serde_json::json;
 
 use super::{
     Setting,
+    calls::FORWARDED,
     contender::{A, give_ports},
-    figure::FORWARDED,
     findings::{Findings, number},
     haproxy::{self, Haproxy},
-    report::Spread,
+    spread::Spread,
 };
 use crate::{
     client::{Call, Connections, Latency, Load},

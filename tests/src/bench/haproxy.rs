@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{
     bodies,
-    figure::{BODIES, FORWARDED, REFUSED},
+    calls::{BODIES, FORWARDED, REFUSED},
 };
 use crate::netns::Namespace;
 

@@ -15,11 +15,11 @@ use serde_json::json;
 
 use super::{
     Setting, bodies,
+    calls::FORWARDED,
     contender::{A, give_ports},
-    figure::FORWARDED,
     findings::{Findings, number, range},
     haproxy::{self, Haproxy},
-    report::Spread,
+    spread::Spread,
 };
 use crate::{
     client::{Call, Connections, Latency, Load, Outcome},

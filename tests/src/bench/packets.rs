@@ -23,7 +23,7 @@ use super::{
     findings::{Findings, number, range},
     haproxy::{self, Haproxy},
     programs,
-    report::Spread,
+    spread::Spread,
 };
 use crate::{
     federation::lease::Lease,

@@ -1,16 +1,16 @@
 //! What came out of loads on both contenders: medians with their spread, and what is charged where.
 
 pub(crate) mod machine;
-mod spread;
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-pub(super) use self::{machine::sentence, spread::Spread};
+pub(super) use self::machine::sentence;
 use super::{
     figure::{Figure, Sample},
     findings::{Findings, number, range},
+    spread::Spread,
 };
 
 /// Something of a sample; not a number if it was not measured.

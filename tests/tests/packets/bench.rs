@@ -13,10 +13,10 @@ use aya::{
     programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, tc::TcAttachOptions, xdp::XdpMode},
 };
 use dfaas_agent::kernel::{
-    load::{self, KernelSettings, pinned_map},
+    load::{self, KernelSettings},
     mode::Mode,
     object,
-    pins::Pins,
+    pins::{Pins, pinned_map},
     tables::{Events, Tables},
 };
 use dfaas_common::{

@@ -5,9 +5,9 @@ use std::process::Command;
 use super::{Finding, Part, Remedy, State};
 use crate::{
     build_ebpf::compiler::version_is_at_least,
+    ci::is_ci,
     project::find_program,
     step::text_of,
-    test::is_ci,
     versions::{HAPROXY_LEAST, NODE_LEAST},
 };
 

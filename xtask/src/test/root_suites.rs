@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{ReferenceData, Report, Runner, Verdict, foreign_peer, is_ci};
-use crate::{project::Project, root, step::Step};
+use super::{ReferenceData, Report, Runner, Verdict, foreign_peer};
+use crate::{ci::is_ci, project::Project, root, step::Step};
 
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
 const SUITE_LIMIT: Duration = Duration::from_mins(20);

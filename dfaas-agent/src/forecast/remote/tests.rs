@@ -46,7 +46,7 @@ impl Service {
 }
 
 fn remote(port: u16) -> Remote {
-    let address = Gateway { host: "127.0.0.1".parse().unwrap(), port };
+    let address = Endpoint { host: "127.0.0.1".parse().unwrap(), port };
     let budget = Budget { calls: 3, time: Duration::from_mins(1) };
     Remote::new(Settings { address, timeout: Duration::from_millis(900), budget }).unwrap()
 }

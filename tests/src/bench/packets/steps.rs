@@ -10,7 +10,7 @@ use super::{
     bed::{Bed, ports},
 };
 use crate::{
-    bench::figure::{FORWARDED, REFUSED},
+    bench::calls::{FORWARDED, REFUSED},
     packet::{ACK, FIN, Frame, PSH, SYN, Tunnel},
     pair,
 };

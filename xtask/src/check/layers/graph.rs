@@ -129,21 +129,18 @@ fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// `foo.rs` is a module, and what lies in `foo/` is below it; `tests.rs` is one for tests alone.
+/// `foo.rs` is a module, and what lies in `foo/` is below it; `tests` is for tests alone.
 fn collect(folder: &Path, module: &Module, texts: &mut BTreeMap<Module, String>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
-        let Some(stem) = path.file_stem().and_then(OsStr::to_str) else { continue };
+        let Some(stem) = path.file_stem().and_then(OsStr::to_str).filter(|stem| *stem != "tests") else { continue };
         let inner: Module = [module.as_slice(), &[stem.to_owned()]].concat();
+        let is_root = module.is_empty() && ["lib", "main"].contains(&stem);
         if path.is_dir() {
             collect(&path, &inner, texts)?;
-        } else if path.extension() == Some(OsStr::new("rs")) && !is_root_or_tests(module, stem) {
+        } else if path.extension() == Some(OsStr::new("rs")) && !is_root {
             texts.insert(inner, read(&path)?);
         }
     }
     Ok(())
-}
-
-fn is_root_or_tests(folder: &Module, stem: &str) -> bool {
-    stem == "tests" || folder.is_empty() && ["lib", "main"].contains(&stem)
 }

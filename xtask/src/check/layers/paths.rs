@@ -27,7 +27,7 @@ fn walk(tokens: TokenStream, children: &BTreeSet<String>, found: &mut Vec<Vec<St
                 inner = false;
             }
             TokenTree::Punct(mark) => {
-                inner = matches!(mark.as_char(), ':' | '.') && inner_mark(&mut tokens, mark.as_char())
+                inner = matches!(mark.as_char(), ':' | '.') && inner_mark(&mut tokens, mark.as_char());
             }
             TokenTree::Ident(name) => {
                 let name = name.to_string();

@@ -1,15 +1,15 @@
 //! Median and range of a few values.
 
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(in crate::bench) struct Spread {
-    pub(in crate::bench) median: f64,
-    pub(in crate::bench) min: f64,
-    pub(in crate::bench) max: f64,
+pub(super) struct Spread {
+    pub(super) median: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
 }
 
 impl Spread {
     /// `None` of nothing.
-    pub(in crate::bench) fn of(values: &[f64]) -> Option<Self> {
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
