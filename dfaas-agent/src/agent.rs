@@ -1,5 +1,6 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
+mod counted;
 mod kernel_plane;
 mod observe;
 mod planner;
@@ -38,9 +39,9 @@ use crate::{
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{MEMORY, Peers, Standing},
     platform::Platform,
-    proxy::{FunctionSample, PeerSample},
+    proxy::FunctionSample,
     rates::{Rates, Sample},
-    status::{Outcomes, Status},
+    status::Status,
     strategy::{Inputs, LocalFunction, Snapshot},
 };
 
@@ -221,29 +222,9 @@ impl Agent {
     /// What both data planes have counted of a function.
     fn sample(&self, name: &FunctionName) -> Sample {
         let view = self.proxy.view.borrow();
-        let empty = FunctionSample::default();
-        let kernel = self.kernel.function_counters(name);
-        let proxy = view.sample.functions.get(name).unwrap_or(&empty);
-        let taken = |p: &PeerSample| (p.forwarded + p.handed_off).saturating_sub(p.refused);
-        let received: u64 = proxy.from_peers.values().map(taken).sum();
-        let handed_off: u64 = proxy.from_peers.values().map(|p| p.handed_off).sum();
-        let by_kernel = Outcomes {
-            // What the kernel gives HAProxy to steer is counted by both.
-            offered: kernel.seen.saturating_sub(kernel.to_proxy),
-            local: proxy.placed_first,
-            forwarded: kernel.forwarded,
-            rejected: kernel.refused + kernel.unavailable,
-            received: handed_off.min(received),
-        };
-        let by_proxy = Outcomes {
-            offered: proxy.placed_kept + proxy.service,
-            local: proxy.served_local.saturating_sub(received + proxy.placed_first),
-            forwarded: proxy.forwarded.values().sum::<u64>(),
-            rejected: proxy.refused,
-            received: received.saturating_sub(handed_off),
-        };
-        let kept = proxy.served_local.saturating_sub(proxy.placed_first + handed_off);
-        Sample { by_kernel, by_proxy, kept }
+        let nothing = FunctionSample::default();
+        let proxy = view.sample.functions.get(name).unwrap_or(&nothing);
+        counted::sample(&self.kernel.function_counters(name), proxy)
     }
 
     /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.

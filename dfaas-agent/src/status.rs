@@ -148,7 +148,7 @@ pub struct FunctionStatus {
 }
 
 /// Where calls went, kernel and HAProxy together.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcomes<T> {
     /// Calls of our own clients.
     pub offered: T,

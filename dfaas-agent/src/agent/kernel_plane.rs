@@ -156,13 +156,15 @@ impl KernelPlane {
         counters.unwrap_or_default()
     }
 
-    /// Connections of a function handed to a peer.
-    pub(super) fn forwarded_to(&self, name: &FunctionName, peer: &NodeId) -> u64 {
-        let forwarded = self.handoff().and_then(|active| {
-            let (function, peer) = (active.sync.function_number(name)?, active.sync.peer_number(peer)?);
-            active.sync.tables().pair_counters(function, peer).ok().map(|pair| pair.forwarded)
-        });
-        forwarded.unwrap_or(0)
+    /// Connections of a function that were handed to each peer.
+    pub(super) fn handed_off(&self, name: &FunctionName) -> BTreeMap<NodeId, u64> {
+        let Some(active) = self.handoff() else { return BTreeMap::new() };
+        let Some(function) = active.sync.function_number(name) else { return BTreeMap::new() };
+        let count = |(node, peer): (&NodeId, u32)| {
+            let pair = active.sync.tables().pair_counters(function, peer).ok()?;
+            Some((node.clone(), pair.forwarded))
+        };
+        active.sync.peer_numbers().filter_map(count).collect()
     }
 
     pub(super) fn verdicts(&self) -> Vec<(Verdict, u64)> {

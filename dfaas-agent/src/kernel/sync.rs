@@ -86,6 +86,11 @@ impl Sync {
         self.peers.get(node).map(|entry| entry.number)
     }
 
+    /// All that have one.
+    pub fn peer_numbers(&self) -> impl Iterator<Item = (&NodeId, u32)> {
+        self.peers.iter().map(|(node, entry)| (node, entry.number))
+    }
+
     pub fn function_number(&self, name: &FunctionName) -> Option<u32> {
         self.functions.get(name).copied()
     }

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::{decision::Weights, proxy::FunctionSample, strategy::test_names::node};
+use crate::{decision::Weights, strategy::test_names::node};
 
 fn subject(neighbours: u8) -> Subject {
     Subject {
@@ -77,23 +77,6 @@ fn a_later_question_tells_what_the_last_answer_led_to() {
     ] {
         assert_eq!(seen[&name], value, "{name}");
     }
-}
-
-#[test]
-fn a_mark_joins_the_counters_of_both_planes() {
-    let proxy = FunctionSample {
-        served_local: 20,
-        served_well: 15,
-        forwarded: [(node(1), 10)].into(),
-        forwarded_well: [(node(1), 6)].into(),
-        local_response_ms: Some(12),
-        forward_response_ms: [(node(1), 34)].into(),
-        ..FunctionSample::default()
-    };
-    let mark = Mark::of(Instant::now(), 35, &proxy, &[(node(1), 2), (node(2), 3)].into());
-    assert_eq!((mark.offered, mark.executed, mark.executed_well, mark.local_response_ms), (35, 20, 15, Some(12.0)));
-    assert_eq!(mark.forwarded[&node(1)], Forwarded { calls: 12, answered_well: 8, response_ms: Some(34.0) });
-    assert_eq!(mark.forwarded[&node(2)], Forwarded { calls: 3, answered_well: 3, response_ms: None });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{name::NodeId, proxy::FunctionSample};
+use crate::name::NodeId;
 
 /// One function's counters, which only grow, and what it looked like at one time.
 #[derive(Clone, Debug)]
@@ -23,34 +23,6 @@ pub struct Mark {
     /// CPU time of the function; `None`: not accounted.
     pub cpu_time: Option<Duration>,
     pub replicas: u32,
-}
-
-impl Mark {
-    /// Joins what HAProxy and the kernel have counted. Connections that the kernel handed to a peer count as answered
-    /// well: the answers do not come back through this node's HAProxy.
-    pub fn of(at: Instant, offered: u64, proxy: &FunctionSample, handed_off: &BTreeMap<NodeId, u64>) -> Self {
-        let mut forwarded: BTreeMap<NodeId, Forwarded> = BTreeMap::new();
-        for (node, calls) in &proxy.forwarded {
-            let answered_well = proxy.forwarded_well.get(node).copied().unwrap_or(0);
-            let response_ms = proxy.forward_response_ms.get(node).copied().map(f64::from);
-            forwarded.insert(node.clone(), Forwarded { calls: *calls, answered_well, response_ms });
-        }
-        for (node, calls) in handed_off {
-            let of = forwarded.entry(node.clone()).or_default();
-            of.calls += calls;
-            of.answered_well += calls;
-        }
-        Self {
-            at,
-            offered,
-            executed: proxy.served_local,
-            executed_well: proxy.served_well,
-            forwarded,
-            local_response_ms: proxy.local_response_ms.map(f64::from),
-            cpu_time: None,
-            replicas: 1,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
