@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::{
-    kernel_plane::KernelPlane,
+    kernel_plane::{KernelPlane, Orders},
     planner::Planner,
     platform_task::PlatformView,
     proxy_task::ProxyTask,
@@ -37,7 +37,7 @@ use crate::{
     metrics,
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
-    peers::{MEMORY, Peers, Standing},
+    peers::{Peers, Standing},
     platform::Platform,
     proxy::FunctionSample,
     rates::{Rates, Sample},
@@ -47,8 +47,6 @@ use crate::{
 
 /// How often counters are read and the decision is looked at again.
 const TICK: Duration = Duration::from_millis(250);
-/// How often the slow chores run.
-const HOUSEKEEPING: Duration = Duration::from_secs(10);
 
 /// Everything a running agent owns.
 pub struct Agent {
@@ -63,23 +61,14 @@ pub struct Agent {
     proxy: ProxyTask,
     peers: Peers,
     rates: Rates,
-    /// Former members, whose numbers in the kernel's tables are not free yet.
-    revoked: BTreeMap<NodeId, Instant>,
     rhythm: Rhythm,
     planner: Planner,
     decision: Arc<Decision>,
     /// When it was made.
     decided: Instant,
-    /// Version of the decision that the kernel obeys, and how long it took to get there.
-    kernel_version: u32,
-    decision_to_kernel: Duration,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
     iterations: Arc<metrics::Iterations>,
-    /// A former agent's tables stay as they are until its peers are back, or this time is over.
-    hold_until: Option<Instant>,
-    kernel_error: Option<String>,
-    next_housekeeping: Instant,
 }
 
 /// What the agent is told from outside.
@@ -102,7 +91,7 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
                 Some(Order::Stop) | None => break,
             },
             event = agent.events.recv() => match event {
-                Some(event) => agent.hear(event).await,
+                Some(event) => agent.hear(event),
                 None => anyhow::bail!("the overlay has ended"),
             },
             changed = agent.functions.changed() => {
@@ -117,12 +106,10 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
             }
             () = agent.proxy.obeys.notified() => {}
             () = agent.spoken.held() => {}
-            _ = tick.tick() => {
-                agent.measure();
-                agent.tell_events();
-            }
+            () = agent.kernel.ways_changed() => {}
+            _ = tick.tick() => agent.tick(),
         }
-        agent.step().await;
+        agent.step();
     }
     server.abort();
     agent.leave().await
@@ -148,22 +135,19 @@ impl Agent {
         };
         for node in &change.added {
             tracing::info!(%node, "new member");
-            self.revoked.remove(node);
+            self.kernel.readmit(node);
         }
         for node in change.removed {
             tracing::info!(%node, "no member any more");
             self.peers.remove(&node);
-            if let Some(active) = self.kernel.active.as_mut()
-                && let Err(e) = active.revoke(&node)
-            {
+            if let Err(e) = self.kernel.revoke(&node, Instant::now()) {
                 tracing::error!(%node, "cannot revoke the peer in the kernel: {e:#}");
             }
-            self.revoked.insert(node, Instant::now());
         }
     }
 
     /// Takes note of what happened on the overlay.
-    async fn hear(&mut self, event: OverlayEvent) {
+    fn hear(&mut self, event: OverlayEvent) {
         let now = Instant::now();
         // It may have been said before the peer was struck off the list.
         if event.speaker().is_some_and(|peer| !self.overlay.is_member(peer)) {
@@ -186,8 +170,8 @@ impl Agent {
                 if state.leaving {
                     tracing::info!(peer = %from, "peer leaves");
                 }
-                self.peers.state(from.clone(), state, now);
-                self.admit(&from).await;
+                self.peers.state(from, state, now);
+                self.kernel.admit(&self.peers);
             }
             OverlayEvent::BadMessage { from, reason } => tracing::debug!(%from, %reason, "bad message"),
             OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
@@ -195,24 +179,22 @@ impl Agent {
         }
     }
 
-    /// Gives a peer that can take hand-offs its number and alias.
-    async fn admit(&mut self, node: &NodeId) {
-        let Some(active) = self.kernel.handoff_mut() else { return };
-        if active.sync.peer_number(node).is_some() {
-            return;
+    /// What is done all the time, whether anything happens or not.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.measure(now);
+        self.tell_events();
+        let forgotten = self.peers.forget(now);
+        if let Err(e) = self.kernel.forget(&forgotten) {
+            tracing::warn!("cannot forget peers: {e:#}");
         }
-        let Some((_, handoff)) = self.peers.handoffs().into_iter().find(|(id, _)| id == node) else { return };
-        match active.admit(node, handoff.tunnel).await {
-            Ok(Some(alias)) => tracing::info!(peer = %node, tunnel = %handoff.tunnel, %alias, "peer takes hand-offs"),
-            Ok(None) => tracing::warn!(peer = %node, "no number left for this peer: HAProxy forwards to it"),
-            Err(e) => tracing::warn!(peer = %node, "cannot admit the peer: {e:#}"),
-        }
+        self.status.send_replace(Arc::new(self.report(now)));
     }
 
     /// Reads the counters.
-    fn measure(&mut self) {
+    fn measure(&mut self, now: Instant) {
         let samples = self.samples();
-        self.rates.record(Instant::now(), samples);
+        self.rates.record(now, samples);
     }
 
     fn samples(&self) -> BTreeMap<FunctionName, Sample> {
@@ -227,33 +209,13 @@ impl Agent {
         counted::sample(&self.kernel.function_counters(name), proxy)
     }
 
-    /// Decides, and has everybody know: the data planes, the peers, those who ask for the status.
-    async fn step(&mut self) {
+    /// Decides, and has everybody know: the data planes and the peers.
+    fn step(&mut self) {
         let now = Instant::now();
-        let started = Instant::now();
         self.decide(now);
-        self.feed_kernel(now).await;
-        self.iterations.done(started.elapsed());
+        self.feed_kernel(now);
+        self.iterations.done(now.elapsed());
         self.speak(now);
-        self.status.send_replace(Arc::new(self.report(now)));
-    }
-
-    /// A new agent knows no peer yet. Writing tables without them would refuse calls that the old tables forward.
-    fn still_holding(&mut self, now: Instant) -> bool {
-        let Some(until) = self.hold_until else { return false };
-        let waiting = self.kernel.handoff().is_some_and(|active| active.sync.inherited_peers() > 0);
-        if waiting && now < until {
-            return true;
-        }
-        self.hold_until = None;
-        if let Some(active) = self.kernel.handoff_mut() {
-            match active.sync.forget_inherited() {
-                Ok(0) => {}
-                Ok(n) => tracing::info!("{n} peers of the former agent have not come back"),
-                Err(e) => tracing::warn!("cannot forget peers: {e:#}"),
-            }
-        }
-        false
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
@@ -294,49 +256,18 @@ impl Agent {
                 continue;
             }
             let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };
-            let alias = self
-                .kernel
-                .handoff()
-                .and_then(|active| active.sync.peer_number(node).map(|number| active.sync.alias(number).into()));
             let addresses = peer.addresses().into_iter().collect();
+            let alias = self.kernel.alias(node);
             endpoints.insert(node.clone(), PeerEndpoint { proxy_host, proxy_port, addresses, alias });
         }
         endpoints
     }
 
-    async fn feed_kernel(&mut self, now: Instant) {
-        if let Err(e) = self.try_feed_kernel(now).await {
-            let error = format!("{e:#}");
-            if self.kernel_error.as_ref() != Some(&error) {
-                tracing::error!("kernel tables: {error}");
-                self.kernel_error = Some(error);
-            }
-        } else {
-            self.kernel_error = None;
-        }
-    }
-
-    async fn try_feed_kernel(&mut self, now: Instant) -> Result<()> {
-        let kept = self.decision.functions.keys().map(|name| (name.clone(), self.rates.rate(name).kept)).collect();
-        let Some(active) = self.kernel.active.as_mut() else { return Ok(()) };
-        active.write_peers(&self.peers, now).await?;
-        let written = active.write_routes(&self.decision, &kept)?;
-        if self.kernel_version != self.decision.version {
-            self.kernel_version = self.decision.version;
-            self.decision_to_kernel = self.decided.elapsed();
-            tracing::debug!(version = self.decision.version, written, "kernel obeys");
-        }
-        active.compare(now)?;
-        if now >= self.next_housekeeping {
-            self.next_housekeeping = now + HOUSEKEEPING;
-            active.housekeeping(&self.peers, now)?;
-            let forgotten = |since: &Instant| now.duration_since(*since) > MEMORY;
-            let revoked = self.revoked.extract_if(.., |_, since| forgotten(since)).map(|(node, _)| node);
-            for node in revoked.collect::<Vec<_>>().into_iter().chain(self.peers.forget(now)) {
-                active.sync.remove_peer(&node)?;
-            }
-        }
-        Ok(())
+    fn feed_kernel(&mut self, now: Instant) {
+        let names = self.decision.functions.keys();
+        let kept = names.map(|name| (name.clone(), self.rates.rate(name).kept)).collect();
+        let orders = Orders { decision: &self.decision, decided: self.decided, kept: &kept, peers: &self.peers };
+        self.kernel.obey(orders, now);
     }
 
     /// Says good-bye. The kernel path and HAProxy stay, unless they are to go.
@@ -344,12 +275,13 @@ impl Agent {
         self.say_goodbye();
         self.overlay.shutdown().await;
         let detach = self.config.detach_on_exit;
-        // HAProxy first: what it still serves for peers comes through the tunnel; new connections find no listener and
-        // go back.
+        if detach && let Err(e) = self.kernel.drain() {
+            tracing::warn!("cannot have the kernel send peers' connections back: {e:#}");
+        }
+        // HAProxy first: what it still serves for peers comes through the tunnel.
         self.proxy.end(detach).await;
-        if detach && let Some(active) = &mut self.kernel.active {
-            active.detach().await?;
-            tracing::info!("kernel path detached");
+        if detach {
+            self.kernel.detach().await?;
         }
         self.platform.stop().await;
         Ok(())

@@ -4,18 +4,20 @@
 //! * [`object`]: the programs as an ELF image, fitted to the running kernel ([`btf`], [`kfunc`])
 //! * [`load`]: load, attach, take over, detach ([`pins`])
 //! * [`tables`]: typed handles of the maps, the only place that knows their names
-//! * [`secrets`], [`clock`], [`network`]: what the maps are filled with besides
-//! * [`plan`]: a decision as map contents; [`sync`]: the difference written
+//! * [`secrets`], [`clock`], [`network`], [`next_hops`]: what the maps are filled with besides
+//! * [`plan`]: a decision as map contents; [`mirror`]: the difference written, through the operations in [`maps`]
 
 pub mod btf;
-pub mod clock;
-pub mod kfunc;
+pub(crate) mod clock;
+pub(crate) mod kfunc;
 pub mod load;
+pub(crate) mod maps;
+pub(crate) mod mirror;
 pub mod mode;
-pub mod network;
+pub(crate) mod network;
+pub(crate) mod next_hops;
 pub mod object;
 pub mod pins;
-pub mod plan;
-pub mod secrets;
-pub mod sync;
+pub(crate) mod plan;
+pub(crate) mod secrets;
 pub mod tables;

@@ -33,6 +33,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mode;
 pub mod name;
+pub(crate) mod once;
 pub mod p2p;
 pub mod peers;
 pub mod platform;

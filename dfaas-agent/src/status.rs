@@ -124,6 +124,9 @@ pub struct PeerStatus {
     pub tunnel: Option<IpAddr>,
     /// Its number in the kernel's tables.
     pub number: Option<u32>,
+    /// What keeps the kernel from using it.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

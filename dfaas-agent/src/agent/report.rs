@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use dfaas_common::verdict::Verdict;
 
-use super::Agent;
+use super::{Agent, kernel_plane::KernelView};
 use crate::{
     config::{PlatformKind, ProxyKind},
     kernel::mode::Mode,
@@ -67,13 +67,14 @@ impl Agent {
 
     fn kernel_status(&self) -> KernelStatus {
         let verdicts = self.kernel.verdicts().into_iter().filter(|(_, n)| *n > 0);
+        let view = self.kernel.view();
         KernelStatus {
             mode: self.kernel.mode,
             interface: self.config.kernel.interface.clone(),
             xdp: self.kernel.xdp.map(|place| place.to_string()).unwrap_or_default(),
             why: self.kernel.why.clone(),
-            error: self.kernel_error.clone(),
-            flows: self.kernel.flows(),
+            error: view.and_then(|view| view.error.clone()),
+            flows: view.map_or(0, |view| view.flows),
             verdicts: verdicts.map(|(verdict, n)| (verdict.name().to_owned(), n)).collect(),
         }
     }
@@ -137,22 +138,24 @@ impl Agent {
 
     fn planes(&self) -> Planes {
         let view = self.proxy.view.borrow();
-        let repaired = self.kernel.active.as_ref().map_or(0, |active| active.repaired);
+        let nothing = KernelView::default();
+        let kernel = self.kernel.view().unwrap_or(&nothing);
         Planes {
-            kernel: PlaneStatus { version: self.kernel_version, repaired },
+            kernel: PlaneStatus { version: kernel.obeyed, repaired: kernel.repaired },
             proxy: PlaneStatus { version: view.obeyed.version, repaired: view.repaired },
-            decision_to_kernel_ms: self.decision_to_kernel.as_secs_f64() * 1000.0,
+            decision_to_kernel_ms: kernel.delay.as_secs_f64() * 1000.0,
             proxy_reloads: view.reloads,
         }
     }
 
     fn is_ready(&self) -> bool {
         let proxy_obeys = self.proxy.view.borrow().obeyed.version > 0;
-        let kernel_obeys = self.kernel.active.is_none() || self.kernel_version > 0;
+        let kernel_obeys = self.kernel.view().is_none_or(|view| view.obeyed > 0);
         self.functions.borrow().known && proxy_obeys && kernel_obeys
     }
 
     fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
+        let view = self.kernel.view();
         let status = |(node, peer): (&NodeId, &crate::peers::Peer)| PeerStatus {
             node: node.clone(),
             host: peer.proxy.as_ref().map(|(host, _)| host.to_string()).unwrap_or_default(),
@@ -161,7 +164,8 @@ impl Agent {
             age_ms: peer.age(now).as_millis() as u64,
             mode: peer.state.as_ref().map(|(s, _)| s.mode.to_string()).unwrap_or_default(),
             tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
-            number: self.kernel.handoff().and_then(|active| active.sync.peer_number(node)),
+            number: self.kernel.peer_number(node),
+            trouble: view.and_then(|view| view.peer_troubles.get(node).cloned()),
         };
         self.peers.iter().map(status).collect()
     }

@@ -1,7 +1,7 @@
 //! Brings everything up in the order that loses nothing: listeners before tables, tables before programs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -34,9 +34,6 @@ use crate::{
     strategy::rl_agent::Pace,
 };
 
-/// Heartbeats that a former agent's peers have to come back.
-const HOLD_HEARTBEATS: u32 = 5;
-
 pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     for directory in [&config.state_dir, &config.run_dir] {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
@@ -68,7 +65,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     let model_log = config.state_dir.join("rl_model.log");
     let planner = Planner::start(node.clone(), platform.clone(), &config.planning, model_log)?;
     let now = Instant::now();
-    let inherited = kernel.handoff().map_or(0, |active| active.sync.inherited_peers());
+    let inherited = kernel.inherited_peers();
     let proxy_settings = proxy_settings(&config, &node, kernel.mode)?;
     let mut agent = Agent {
         started: now,
@@ -80,19 +77,13 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         proxy: ProxyTask::none(),
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
-        revoked: BTreeMap::new(),
         rhythm: Rhythm::default(),
         planner,
         decision: Arc::new(Decision::default()),
         decided: now,
-        kernel_version: 0,
-        decision_to_kernel: Duration::ZERO,
         spoken: Spoken::new(),
         status: watch::channel(Arc::new(report::nothing(&node))).0,
         iterations: Arc::new(metrics::Iterations::new()?),
-        hold_until: (inherited > 0).then(|| now + config.overlay.heartbeat * HOLD_HEARTBEATS),
-        kernel_error: None,
-        next_housekeeping: now + Duration::from_secs(10),
         kernel,
         node,
         config,
@@ -103,7 +94,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     }
     agent.decide(now);
     agent.proxy = ProxyTask::start(proxy_settings, agent.decision.clone()).await;
-    agent.feed_kernel(now).await;
+    agent.feed_kernel(now);
     agent.kernel.attach(&agent.config)?;
     agent.tell_mode();
     agent.status.send_replace(Arc::new(agent.report(now)));
@@ -203,11 +194,11 @@ fn proxy_settings(config: &Config, node: &NodeId, mode: Mode) -> Result<ProxySet
 impl Agent {
     /// Until all peers of the former agent have spoken, or the time is over: nothing is written meanwhile.
     async fn wait_for_inherited(&mut self) {
-        while self.still_holding(Instant::now()) {
+        while self.kernel.is_holding(Instant::now()) {
             let now = Instant::now();
             self.speak(now);
             if let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(50), self.events.recv()).await {
-                self.hear(event).await;
+                self.hear(event);
             }
         }
     }

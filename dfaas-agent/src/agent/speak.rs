@@ -129,8 +129,7 @@ impl Agent {
         let handoff = self.kernel.mode == Mode::Handoff;
         // A peer may hand off as soon as it has a key: not before HAProxy knows the alias its connections come to.
         let known = self.proxy.view.borrow().obeyed.peers.get(peer).is_some_and(|endpoint| endpoint.alias.is_some());
-        let active = self.kernel.handoff_mut().filter(|_| known);
-        let seal = active.and_then(|active| active.sync.receive_seal(peer));
+        let seal = if known { self.kernel.receive_seal(peer) } else { None };
         NodeState {
             version: direct::VERSION,
             sequence: self.spoken.sequence,

@@ -9,7 +9,7 @@ use super::btf::KernelBtf;
 /// Magic numbers of `dfaas-ebpf/src/kfunc.rs`.
 const KFUNCS: [(u32, &str); 1] = [(0x4b46_0001, PLACE)];
 /// Makes a socket from a data packet (Linux 6.9).
-pub const PLACE: &str = "bpf_sk_assign_tcp_reqsk";
+pub(crate) const PLACE: &str = "bpf_sk_assign_tcp_reqsk";
 
 /// `call` (0x85) with source register 2, `BPF_PSEUDO_KFUNC_CALL`.
 const CALL: [u8; 4] = [0x85, 0x20, 0, 0];
@@ -18,7 +18,7 @@ const LOAD_64: u8 = 0x18;
 
 /// Fills in the ids of all functions this kernel has; returns the number of calls. A call that stays unfilled makes its
 /// program fail to load.
-pub fn fill_in(image: &mut [u8], btf: &KernelBtf) -> Result<usize> {
+pub(crate) fn fill_in(image: &mut [u8], btf: &KernelBtf) -> Result<usize> {
     let mut calls = Vec::new();
     let file = object::File::parse(&*image).context("the kernel programs are no ELF file")?;
     for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {

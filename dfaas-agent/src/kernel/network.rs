@@ -1,12 +1,16 @@
 //! The host's network, by netlink: which way a peer is, and the aliases on `lo`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
 
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
 use rtnetlink::{
-    Handle, IpVersion, RouteMessageBuilder,
+    Handle, IpVersion, MulticastGroup, RouteMessageBuilder,
     packet_route::{
+        address::{AddressAttribute, AddressMessage},
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState},
         route::{RouteAddress, RouteAttribute},
     },
@@ -14,33 +18,53 @@ use rtnetlink::{
 
 /// Where frames towards an address go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    pub ifindex: u32,
-    pub mac: [u8; 6],
+pub(crate) struct NextHop {
+    pub(crate) ifindex: u32,
+    pub(crate) mac: [u8; 6],
 }
+
+/// By interface and address: the link-layer addresses that are known.
+pub(crate) type Neighbours = BTreeMap<(u32, Ipv4Addr), [u8; 6]>;
 
 /// A netlink connection in the network namespace of the thread that made it.
 #[derive(Clone)]
-pub struct Network {
+pub(crate) struct Network {
     handle: Handle,
     loopback: u32,
 }
 
+/// Something may have changed on the host's network.
+pub(crate) type Changes = futures::channel::mpsc::UnboundedReceiver<(
+    rtnetlink::packet_core::NetlinkMessage<rtnetlink::packet_route::RouteNetlinkMessage>,
+    rtnetlink::sys::SocketAddr,
+)>;
+
 impl Network {
-    pub fn connect() -> Result<Self> {
+    pub(crate) fn connect() -> Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection().context("cannot open a netlink socket")?;
         tokio::spawn(connection);
         let loopback = nix::net::if_::if_nametoindex("lo").context("there is no interface lo")?;
         Ok(Self { handle, loopback })
     }
 
-    /// Next hop of an address; `None` if the link layer does not know it (yet): a packet towards it makes it known.
-    pub async fn next_hop(&self, address: Ipv4Addr) -> Result<Option<NextHop>> {
+    /// A connection that is also told of changes to neighbours, routes, addresses and interfaces.
+    pub(crate) fn connect_and_listen() -> Result<(Self, Changes)> {
+        let groups =
+            [MulticastGroup::Neigh, MulticastGroup::Ipv4Route, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Link];
+        let (connection, handle, changes) =
+            rtnetlink::new_multicast_connection(&groups).context("cannot open a netlink socket")?;
+        tokio::spawn(connection);
+        let loopback = nix::net::if_::if_nametoindex("lo").context("there is no interface lo")?;
+        Ok((Self { handle, loopback }, changes))
+    }
+
+    /// Interface towards an address, and whom to give its packets there.
+    pub(crate) async fn route(&self, address: Ipv4Addr) -> Result<(u32, Ipv4Addr)> {
         let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
         let routes = self.handle.route().get(question).execute();
         // To the end: rtnetlink warns of every answer that nobody takes.
         let routes: Vec<_> = routes.try_collect().await.with_context(|| format!("no route to {address}"))?;
-        let Some(route) = routes.into_iter().next() else { return Ok(None) };
+        let route = routes.into_iter().next().with_context(|| format!("no route to {address}"))?;
         let mut ifindex = None;
         let mut gateway = address;
         for attribute in route.attributes {
@@ -50,66 +74,74 @@ impl Network {
                 _ => {}
             }
         }
-        match ifindex {
-            Some(ifindex) => self.neighbour(ifindex, gateway).await,
-            None => Ok(None),
-        }
+        Ok((ifindex.with_context(|| format!("the route to {address} has no interface"))?, gateway))
     }
 
-    async fn neighbour(&self, ifindex: u32, address: Ipv4Addr) -> Result<Option<NextHop>> {
+    pub(crate) async fn neighbours(&self) -> Result<Neighbours> {
         let unusable = [NeighbourState::Failed, NeighbourState::Incomplete, NeighbourState::None];
         let mut entries = self.handle.neighbours().get().set_family(IpVersion::V4).execute();
-        let mut found = None;
+        let mut found = Neighbours::new();
         while let Some(entry) = entries.try_next().await.context("cannot list the neighbours")? {
-            if entry.header.ifindex != ifindex || unusable.contains(&entry.header.state) {
+            if unusable.contains(&entry.header.state) {
                 continue;
             }
             let mut mac = None;
-            let mut is_it = false;
+            let mut address = None;
             for attribute in entry.attributes {
                 match attribute {
-                    NeighbourAttribute::Destination(NeighbourAddress::Inet(a)) => is_it = a == address,
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet(a)) => address = Some(a),
                     NeighbourAttribute::LinkLocalAddress(bytes) => mac = bytes.try_into().ok(),
                     _ => {}
                 }
             }
-            if let (true, Some(mac)) = (is_it, mac) {
-                found = Some(NextHop { ifindex, mac });
+            if let (Some(address), Some(mac)) = (address, mac) {
+                found.insert((entry.header.ifindex, address), mac);
             }
         }
         Ok(found)
     }
 
     /// Puts an alias on `lo`; one that is there already is fine.
-    pub async fn add_alias(&self, alias: Ipv4Addr) -> Result<()> {
+    pub(crate) async fn add_alias(&self, alias: Ipv4Addr) -> Result<()> {
         let request = self.handle.address().add(self.loopback, IpAddr::V4(alias), 32).replace();
         request.execute().await.with_context(|| format!("cannot put {alias} on lo"))
     }
 
-    /// Takes all aliases of the range off `lo`.
-    pub async fn remove_aliases(&self, (network, len): (Ipv4Addr, u8)) -> Result<usize> {
-        use rtnetlink::packet_route::address::AddressAttribute;
+    /// Addresses of `lo` in this range.
+    pub(crate) async fn aliases(&self, range: (Ipv4Addr, u8)) -> Result<BTreeSet<Ipv4Addr>> {
+        let found = self.alias_messages(range).await?;
+        Ok(found.into_iter().map(|(alias, _)| alias).collect())
+    }
+
+    /// Takes all aliases of the range off `lo`; how many.
+    pub(crate) async fn remove_aliases(&self, range: (Ipv4Addr, u8)) -> Result<usize> {
+        let found = self.alias_messages(range).await?;
+        let n = found.len();
+        for (alias, message) in found {
+            let removed = self.handle.address().del(message).execute().await;
+            removed.with_context(|| format!("cannot take {alias} off lo"))?;
+        }
+        Ok(n)
+    }
+
+    async fn alias_messages(&self, (network, len): (Ipv4Addr, u8)) -> Result<Vec<(Ipv4Addr, AddressMessage)>> {
         let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-        let in_range = |a: &Ipv4Addr| (u32::from(*a) ^ u32::from(network)) & mask == 0;
+        let in_range = |a: Ipv4Addr| (u32::from(a) ^ u32::from(network)) & mask == 0;
         let mut addresses = self.handle.address().get().set_link_index_filter(self.loopback).execute();
         let mut found = Vec::new();
         while let Some(message) = addresses.try_next().await.context("cannot list the addresses of lo")? {
-            let alias =
-                message.attributes.iter().any(|a| matches!(a, AddressAttribute::Address(IpAddr::V4(a)) if in_range(a)));
-            if alias {
-                found.push(message);
-            }
+            let alias = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(IpAddr::V4(alias)) if in_range(*alias) => Some(*alias),
+                _ => None,
+            });
+            found.extend(alias.map(|alias| (alias, message)));
         }
-        let n = found.len();
-        for message in found {
-            self.handle.address().del(message).execute().await.context("cannot take an alias off lo")?;
-        }
-        Ok(n)
+        Ok(found)
     }
 }
 
 /// First IPv4 address of an interface.
-pub fn interface_address(name: &str) -> Option<Ipv4Addr> {
+pub(crate) fn interface_address(name: &str) -> Option<Ipv4Addr> {
     nix::ifaddrs::getifaddrs()
         .ok()?
         .filter(|i| i.interface_name == name)

@@ -23,7 +23,7 @@ const LEAST_BURST: Duration = Duration::from_millis(20);
 /// The routing table of one function. `kept` is what it serves on kept-alive connections, calls per second: HAProxy
 /// counts those, so they are taken off the kernel's limit. What is for peers without a number goes to HAProxy, which
 /// knows them.
-pub fn route(
+pub(crate) fn route(
     name: &FunctionName,
     table: &FunctionTable,
     function: u32,

@@ -128,6 +128,10 @@ impl Tables {
         self.control.set(0, control, 0).context("cannot write the control values")
     }
 
+    pub fn answer(&self, index: u32) -> Result<Answer> {
+        self.answers.get(&index, 0).context("cannot read an answer")
+    }
+
     pub fn set_answer(&mut self, index: u32, answer: &Answer) -> Result<()> {
         self.answers.set(index, answer, 0).context("cannot write an answer")
     }

@@ -31,7 +31,11 @@ impl Status {
                 component.detail
             );
         }
-        let _ = writeln!(out, "\n{}\n\n{}", self.peer_table(), self.function_table());
+        let _ = writeln!(out, "\n{}", self.peer_table());
+        for (peer, trouble) in self.peers.iter().filter_map(|peer| Some((peer, peer.trouble.as_ref()?))) {
+            let _ = writeln!(out, "{}: {trouble}", self.short(peer.node.as_str()));
+        }
+        let _ = writeln!(out, "\n{}", self.function_table());
         out
     }
 

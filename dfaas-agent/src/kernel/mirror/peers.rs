@@ -1,0 +1,192 @@
+//! Peers: their numbers, keys, entries and addresses.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+};
+
+use anyhow::{Context as _, Result};
+use dfaas_common::{
+    address::raw_v4,
+    packet::{Be16, Be32},
+    peer::{DEAD, MAX_PEERS, Peer, Seal},
+};
+
+use super::{
+    super::{maps::Maps, network::NextHop, secrets::draw_seal},
+    Mirror, PeerEntry,
+};
+use crate::name::NodeId;
+
+/// What the data path must know of a peer, as far as it does not know it by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PeerFacts {
+    pub(crate) tunnel: Ipv4Addr,
+    pub(crate) service: SocketAddrV4,
+    pub(crate) next_hop: NextHop,
+    /// What the peer wants to see on packets to it.
+    pub(crate) send: Seal,
+    /// `dfaas_common::peer::{UP, DRAINING, DEAD}`.
+    pub(crate) state: u32,
+    /// Monotonic clock.
+    pub(crate) expires_ns: u64,
+}
+
+impl PeerEntry {
+    pub(super) fn is_written(&self) -> bool {
+        self.peer.tunnel != Be32::default()
+    }
+
+    /// By which the programs find it.
+    fn addresses(&self) -> [IpAddr; 3] {
+        [self.peer.tunnel, self.peer.service, self.peer.alias].map(|raw| Ipv4Addr::from(raw.get()).into())
+    }
+}
+
+impl<M: Maps> Mirror<M> {
+    /// Peers of a former agent that have not been heard of since.
+    pub(crate) fn inherited_peers(&self) -> usize {
+        self.inherited.len()
+    }
+
+    pub(crate) fn peer_number(&self, node: &NodeId) -> Option<u32> {
+        self.peers.get(node).map(|entry| entry.number)
+    }
+
+    /// All that have one.
+    pub(crate) fn peer_numbers(&self) -> impl Iterator<Item = (&NodeId, u32)> {
+        self.peers.iter().map(|(node, entry)| (node, entry.number))
+    }
+
+    /// The alias of a peer that has a number.
+    pub(crate) fn alias(&self, node: &NodeId) -> Option<Ipv4Addr> {
+        self.peer_number(node).map(|number| self.alias_of(number))
+    }
+
+    fn alias_of(&self, number: u32) -> Ipv4Addr {
+        // The network's own address is left out.
+        Ipv4Addr::from(u32::from(self.aliases.0) + 1 + number)
+    }
+
+    /// The number of a peer, given once and kept; that of a former agent, if it knew the peer. `None`: there are no more.
+    pub(crate) fn admit_peer(&mut self, node: &NodeId, tunnel: Ipv4Addr) -> Option<u32> {
+        if let Some(entry) = self.peers.get(node) {
+            return Some(entry.number);
+        }
+        let entry = if let Some(entry) = self.inherited.remove(&raw_v4(tunnel)) {
+            entry
+        } else {
+            let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
+            let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
+            PeerEntry { number, peer: Peer::default() }
+        };
+        let number = entry.number;
+        self.peers.insert(node.clone(), entry);
+        Some(number)
+    }
+
+    /// What the peer must put on packets to us. Drawn at first call.
+    pub(crate) fn receive_seal(&mut self, node: &NodeId) -> Option<Seal> {
+        let entry = self.peers.get_mut(node)?;
+        if entry.peer.receive[0].epoch == 0 {
+            entry.peer.receive[0] = draw_seal(0);
+        }
+        Some(entry.peer.receive[0])
+    }
+
+    /// Draws a new one for every peer; the old ones stay valid until the next call. They are in force once the peers are
+    /// written again.
+    pub(crate) fn rotate_seals(&mut self) {
+        for entry in self.peers.values_mut() {
+            let [current, _] = entry.peer.receive;
+            entry.peer.receive = [draw_seal(current.epoch), current];
+        }
+    }
+
+    /// Writes what is known of a peer.
+    pub(crate) fn write_peer(&mut self, node: &NodeId, facts: &PeerFacts) -> Result<()> {
+        self.receive_seal(node);
+        let entry = self.peers.get(node).context("a peer without a number")?;
+        let (number, old) = (entry.number, entry.peer);
+        let peer = Peer {
+            send: facts.send,
+            receive: old.receive,
+            expires_ns: facts.expires_ns,
+            tunnel: Be32::from_raw(raw_v4(facts.tunnel)),
+            service: Be32::from_raw(raw_v4(*facts.service.ip())),
+            alias: Be32::from_raw(raw_v4(self.alias_of(number))),
+            ifindex: facts.next_hop.ifindex,
+            mac: facts.next_hop.mac,
+            service_port: Be16::new(facts.service.port()),
+            state: facts.state,
+            reserved2: 0,
+        };
+        self.maps.set_peer(number, &peer)?;
+        self.peers.insert(node.clone(), PeerEntry { number, peer });
+        if (old.tunnel, old.service, old.alias) != (peer.tunnel, peer.service, peer.alias) {
+            self.write_addresses()?;
+        }
+        Ok(())
+    }
+
+    /// Ends all traffic with a peer at once. It keeps its number, which connections that were handed to it name.
+    pub(crate) fn revoke_peer(&mut self, node: &NodeId) -> Result<()> {
+        let Some(entry) = self.peers.get_mut(node).filter(|entry| entry.is_written()) else {
+            return Ok(());
+        };
+        entry.peer =
+            Peer { send: Seal::default(), receive: Default::default(), expires_ns: 0, state: DEAD, ..entry.peer };
+        self.maps.set_peer(entry.number, &entry.peer)
+    }
+
+    /// Takes a peer out of the maps and frees its number.
+    pub(crate) fn remove_peer(&mut self, node: &NodeId) -> Result<()> {
+        let Some(entry) = self.peers.remove(node) else { return Ok(()) };
+        self.write_addresses()?;
+        self.maps.remove_peer(entry.number)
+    }
+
+    /// Takes peers out that a former agent knew and nobody has heard of since; how many.
+    pub(crate) fn forget_inherited(&mut self) -> Result<usize> {
+        let forgotten = std::mem::take(&mut self.inherited);
+        self.write_addresses()?;
+        forgotten.values().try_for_each(|entry| self.maps.remove_peer(entry.number))?;
+        Ok(forgotten.len())
+    }
+
+    /// All peers that have been written, also those of a former agent.
+    pub(super) fn written(&self) -> impl Iterator<Item = &PeerEntry> {
+        self.peers.values().chain(self.inherited.values()).filter(|entry| entry.is_written())
+    }
+
+    /// Has the map of addresses say what the peers' entries say; how many of its own entries were another. An address that
+    /// two peers claim is that of the lower number: a newcomer takes nothing away.
+    pub(super) fn write_addresses(&mut self) -> Result<usize> {
+        let mut wanted = BTreeMap::new();
+        let mut entries: Vec<_> = self.written().collect();
+        entries.sort_by_key(|entry| entry.number);
+        for entry in entries {
+            for address in entry.addresses() {
+                wanted.entry(address).or_insert(entry.number);
+            }
+        }
+        let mut changed = 0;
+        for (address, number) in self.maps.peer_addresses() {
+            match wanted.get(&address) {
+                Some(right) if *right == number => {
+                    wanted.remove(&address);
+                }
+                Some(_) => {}
+                None => {
+                    self.maps.remove_peer_address(address)?;
+                    changed += 1;
+                }
+            }
+        }
+        for (address, number) in wanted {
+            self.maps.set_peer_address(address, number)?;
+            changed += 1;
+        }
+        Ok(changed)
+    }
+}
