@@ -1,9 +1,16 @@
 //! The control plane at work: settings, tables and planes that change under load.
 
-use std::{thread, time::Duration};
+use std::{
+    net::IpAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
-use dfaas_agent::kernel::{pins::Pins, tables::Tables};
-use dfaas_common::{http::Name, route::SLOT_REFUSE};
+use dfaas_agent::{
+    kernel::{pins::Pins, tables::Tables},
+    status::Status,
+};
+use dfaas_common::{http::Name, route::SLOT_REFUSE, settings::Control};
 use dfaas_tests::{
     client::{Call, Connections, Load, NODE_HEADER},
     federation::Functions,
@@ -78,6 +85,85 @@ fn kernel_tables_that_somebody_else_changed_are_put_right() {
     .unwrap();
     assert_eq!(find(&tables), good);
     assert!(tables.routes().iter().all(|(name, _)| *name != foreign));
+    bed.stop();
+}
+
+#[test]
+fn what_the_kernel_knows_of_a_peer_is_put_right_when_somebody_else_changed_it() {
+    let bed = Bed::new(|options| options.nodes = 2);
+    let mut tables = Tables::open(&Pins::new(&bed.nodes[0].pin_dir)).unwrap().unwrap();
+    let sorted = |tables: &Tables| {
+        let mut addresses = tables.peer_addresses();
+        addresses.sort_unstable();
+        addresses
+    };
+    let good = sorted(&tables);
+    assert!(good.iter().any(|(address, _)| *address == IpAddr::from(bed.nodes[1].address)), "{good:?}");
+    good.iter().for_each(|(address, _)| tables.remove_peer_address(*address).unwrap());
+    tables.set_peer_address("192.0.2.1".parse().unwrap(), 0).unwrap();
+    let control = tables.control().unwrap();
+    tables.set_control(&Control { draining: 1, ..control }).unwrap();
+    bed.host(0).namespace.run("ip address flush dev lo to 198.18.0.0/15").unwrap();
+    let deadline = Instant::now() + SETTLE;
+    while sorted(&tables) != good || tables.control().unwrap() != control {
+        assert!(Instant::now() < deadline, "{:?}, expected {good:?}", sorted(&tables));
+        thread::sleep(Duration::from_millis(100));
+    }
+    let alias = || bed.host(0).namespace.run("ip -4 -o address show dev lo").unwrap();
+    while !alias().contains("198.18.") {
+        assert!(Instant::now() < deadline, "{}", alias());
+        thread::sleep(Duration::from_millis(100));
+    }
+    bed.stop();
+}
+
+/// Its own kernel says that there is no way to the third node; all else must go on.
+#[test]
+fn a_peer_without_a_route_keeps_nothing_from_being_obeyed() {
+    let bed = Bed::new(|_| {});
+    let third = bed.nodes[2].id.clone();
+    bed.host(0).namespace.run(&format!("ip route add unreachable {}/32", bed.nodes[2].address)).unwrap();
+    let named = |statuses: &[(&str, Status)]| {
+        let peer = statuses[0].1.peers.iter().find(|peer| peer.node == third)?;
+        peer.trouble.clone()
+    };
+    bed.wait_until(SETTLE, |statuses| named(statuses).is_none().then(|| "n1 has no trouble with n3".to_owned()))
+        .unwrap();
+    let before = bed.status(0).unwrap().decision;
+    bed.change_settings(0, &[("AGENT_STRATEGY", "staticstrategy")]).unwrap();
+    bed.wait_until(SETTLE, |statuses| {
+        let n1 = &statuses[0].1;
+        let obeyed = n1.strategy == "staticstrategy" && n1.decision > before && n1.planes.kernel.version == n1.decision;
+        let error = n1.kernel.error.clone().unwrap_or_default();
+        (!obeyed || !error.is_empty()).then(|| {
+            format!(
+                "n1 runs {}, decision {}, the kernel {} {error}",
+                n1.strategy, n1.decision, n1.planes.kernel.version
+            )
+        })
+    })
+    .unwrap();
+    let trouble = named(&bed.statuses().unwrap()).unwrap();
+    assert!(trouble.contains(&format!("no route to {}", bed.nodes[2].address)), "{trouble}");
+    bed.host(0).namespace.run(&format!("ip route del unreachable {}/32", bed.nodes[2].address)).unwrap();
+    bed.wait_until(SETTLE, |statuses| named(statuses).map(|trouble| format!("still {trouble}"))).unwrap();
+    bed.stop();
+}
+
+#[test]
+fn the_decision_of_an_idle_node_stands_still() {
+    let bed = Bed::new(|_| {});
+    let versions = || bed.statuses().unwrap().into_iter().map(|(_, status)| status.decision).collect::<Vec<_>>();
+    // On a busy machine a peer may be late: then it is looked at again.
+    let tries: Vec<_> = (0..6)
+        .map(|_| {
+            let before = versions();
+            thread::sleep(Duration::from_secs(5));
+            (before, versions())
+        })
+        .take_while(|(before, after)| before != after)
+        .collect();
+    assert!(tries.len() < 6, "versions before and after 5 s: {tries:?}");
     bed.stop();
 }
 
