@@ -10,6 +10,7 @@ mod report;
 mod rhythm;
 mod setup;
 mod speak;
+mod steady;
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +31,7 @@ use self::{
     proxy_task::ProxyTask,
     rhythm::{Rhythm, wall_clock},
     speak::Spoken,
+    steady::Steady,
 };
 use crate::{
     config::Config,
@@ -62,6 +64,7 @@ pub struct Agent {
     peers: Peers,
     rates: Rates,
     rhythm: Rhythm,
+    steady: Steady,
     planner: Planner,
     decision: Arc<Decision>,
     /// When it was made.
@@ -228,7 +231,7 @@ impl Agent {
     }
 
     fn decide(&mut self, now: Instant) {
-        let snapshot = self.snapshot(now);
+        let mut snapshot = self.snapshot(now);
         self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
         if self.config.strategy.strategy.is_planned() {
             self.planner.observe(self.observed(now, &snapshot));
@@ -236,6 +239,7 @@ impl Agent {
             self.planner.rest();
         }
         let planned = self.planner.planned.borrow().clone();
+        self.steady.settle(&mut snapshot, self.config.strategy.rate_window);
         let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
         let functions = self.config.strategy.strategy.decide(inputs);
         let peers = self.endpoints(now);

@@ -181,7 +181,7 @@ mod tests {
                     self.kernel.unavailable += 1;
                     self.expected.rejected += 1;
                 }
-                Call::FromPeer(taken) => self.from_peer(taken),
+                Call::FromPeer(taken) => self.peer_calls(taken),
                 Call::HandedOff => {
                     self.receive().handed_off += 1;
                     self.proxy.served_local += 1;
@@ -190,7 +190,7 @@ mod tests {
             }
         }
 
-        fn from_peer(&mut self, taken: Taken) {
+        fn peer_calls(&mut self, taken: Taken) {
             self.receive().forwarded += 1;
             match taken {
                 Taken::Served => {
@@ -207,7 +207,9 @@ mod tests {
         #[test]
         fn every_call_is_counted_once_whichever_plane_has_seen_it(calls in prop::collection::vec(any_call(), 0..60)) {
             let mut world = World::default();
-            calls.into_iter().for_each(|call| world.happens(call));
+            for call in calls {
+                world.happens(call);
+            }
             let sample = sample(&world.kernel, &world.proxy);
             prop_assert_eq!(sample.totals(), world.expected);
             prop_assert_eq!(sample.kept, world.kept);

@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     Agent, kernel_plane::KernelPlane, planner::Planner, platform_task, proxy_task::ProxyTask, report, rhythm::Rhythm,
-    speak::Spoken,
+    speak::Spoken, steady::Steady,
 };
 use crate::{
     config::{Config, PlatformKind, ProxyKind},
@@ -78,6 +78,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         peers: Peers::new(node.clone(), config.terms()),
         rates: Rates::new(config.strategy.rate_window),
         rhythm: Rhythm::default(),
+        steady: Steady::default(),
         planner,
         decision: Arc::new(Decision::default()),
         decided: now,

@@ -151,9 +151,8 @@ impl<M: Maps> Obedience<M> {
         self.view.error = result.err().map(|e| format!("{e:#}"));
         match &self.view.error {
             Some(error) if self.trouble.is_new(error.clone()) => tracing::error!("kernel tables: {error}"),
-            Some(_) => {}
             None if self.trouble.is_over() => tracing::info!("kernel tables: all is written again"),
-            None => {}
+            Some(_) | None => {}
         }
     }
 

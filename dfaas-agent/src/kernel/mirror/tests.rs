@@ -188,6 +188,8 @@ fn a_former_agents_peers_keep_their_numbers_and_those_that_stay_away_are_forgott
     assert_eq!(mirror.maps().addresses.len(), 3);
 }
 
+type Vandal = fn(&mut Twin);
+
 /// Somebody with `bpftool`, or a second agent with the same pins.
 #[test]
 fn foreign_changes_to_every_map_are_put_right() {
@@ -201,7 +203,6 @@ fn foreign_changes_to_every_map_are_put_right() {
         mirror.maps().control,
         mirror.maps().answers.clone(),
     );
-    type Vandal = fn(&mut Twin);
     let vandals: [(&str, Vandal); 12] = [
         ("a route is gone", |t| _ = t.routes.pop_first()),
         ("a route is another", |t| t.routes.first_entry().unwrap().get_mut().slots.fill(SLOT_REFUSE)),
@@ -259,7 +260,11 @@ fn cookie_keys_change_without_a_moment_in_which_a_cookie_that_is_out_is_refused(
         let now = control.secret.key(epoch);
         assert_eq!(control.secret.key(epoch - 1), made_with, "cookies of the last epoch at {epoch}");
         let mut written = Vec::new();
-        secrets::rotate_cookie_key(&mut control, epoch, |c| Ok(written.push(c.secret))).unwrap();
+        secrets::rotate_cookie_key(&mut control, epoch, |c| {
+            written.push(c.secret);
+            Ok(())
+        })
+        .unwrap();
         for secret in written {
             assert_eq!((secret.key(epoch - 1), secret.key(epoch)), (made_with, now), "while it changes at {epoch}");
         }

@@ -70,7 +70,9 @@ impl World {
     /// Peers whose ways are known.
     fn with_peers<const N: usize>(peers: [u8; N]) -> Self {
         let mut world = Self::of(Twin::default());
-        peers.into_iter().for_each(|n| world.hears(n));
+        for n in peers {
+            world.hears(n);
+        }
         world.decide(1);
         world
     }
