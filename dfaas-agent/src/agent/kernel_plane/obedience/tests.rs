@@ -8,7 +8,8 @@ use dfaas_common::{
 use super::*;
 use crate::{
     decision::{FunctionTable, Shape, Weights},
-    kernel::{maps::twin::Twin, mode::Mode, network::NextHop},
+    kernel::{maps::twin::Twin, network::NextHop},
+    mode::Mode,
     p2p::direct::{NodeState, TunnelKey},
     peers::Terms,
     strategy::{
