@@ -89,6 +89,59 @@ fn kernel_tables_that_somebody_else_changed_are_put_right() {
 }
 
 #[test]
+fn haproxys_values_that_somebody_else_changed_are_put_right() {
+    use std::{io::Write as _, os::unix::net::UnixStream};
+    let bed = Bed::new(|options| options.nodes = 1);
+    let socket = bed.nodes[0].run_dir.join("haproxy").join("runtime.sock");
+    let mut socket = UnixStream::connect(&socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
+    socket.write_all(b"set map local_limit.map figlet 0\n").unwrap();
+    bed.wait_until(SETTLE, |statuses| {
+        let repaired = statuses[0].1.planes.proxy.repaired;
+        (repaired == 0).then(|| "nothing repaired".to_owned())
+    })
+    .unwrap();
+    assert_eq!(bed.served(&Call::get(bed.url(0, "/function/figlet"))).1, "n1");
+    bed.stop();
+}
+
+#[test]
+fn a_node_struck_off_the_list_of_members_is_out_of_all_tables_at_once() {
+    let mut bed = Bed::new(|options| options.functions = Functions::Lasting);
+    let list = bed.directory().join("members");
+    let write = |bed: &Bed, members: &[usize]| {
+        let ids: Vec<_> = members.iter().map(|i| format!("{}  # {}\n", bed.nodes[*i].id, bed.nodes[*i].name)).collect();
+        std::fs::write(&list, ids.concat()).unwrap();
+    };
+    write(&bed, &[0, 1, 2]);
+    bed.change_settings(0, &[("AGENT_PEERS_FILE", list.to_str().unwrap())]).unwrap();
+    bed.stop_agent(0).unwrap();
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.wait_settled(SETTLE).unwrap();
+
+    write(&bed, &[0, 1]);
+    bed.change_settings(0, &[]).unwrap();
+    let (second, third) = (bed.nodes[1].id.clone(), bed.nodes[2].id.clone());
+    bed.wait_until(SETTLE, |statuses| {
+        let n1 = &statuses[0].1;
+        let known = n1.peers.iter().any(|peer| peer.node == third);
+        let granted = n1.functions.values().any(|f| f.limits_in.contains_key(&third) || f.weights.contains_key(&third));
+        (known || granted).then(|| format!("n1 still knows n3: {:?}", n1.peers))
+    })
+    .unwrap();
+    assert!(bed.status(0).unwrap().peers.iter().any(|peer| peer.node == second && peer.state == "up"));
+    // By its own word it is a node; its calls are those of a stranger.
+    let call =
+        Call::get(format!("http://{}:30080/function/figlet", bed.nodes[0].address)).header(NODE_HEADER, third.as_str());
+    assert_eq!(call.send(&bed.host(2).namespace.entrance().unwrap()).unwrap().status, 403);
+
+    write(&bed, &[0, 1, 2]);
+    bed.change_settings(0, &[]).unwrap();
+    bed.wait_settled(SETTLE).unwrap();
+    bed.stop();
+}
+
+#[test]
 fn what_the_kernel_knows_of_a_peer_is_put_right_when_somebody_else_changed_it() {
     let bed = Bed::new(|options| options.nodes = 2);
     let mut tables = Tables::open(&Pins::new(&bed.nodes[0].pin_dir)).unwrap().unwrap();
@@ -99,7 +152,9 @@ fn what_the_kernel_knows_of_a_peer_is_put_right_when_somebody_else_changed_it() 
     };
     let good = sorted(&tables);
     assert!(good.iter().any(|(address, _)| *address == IpAddr::from(bed.nodes[1].address)), "{good:?}");
-    good.iter().for_each(|(address, _)| tables.remove_peer_address(*address).unwrap());
+    for (address, _) in &good {
+        tables.remove_peer_address(*address).unwrap();
+    }
     tables.set_peer_address("192.0.2.1".parse().unwrap(), 0).unwrap();
     let control = tables.control().unwrap();
     tables.set_control(&Control { draining: 1, ..control }).unwrap();
