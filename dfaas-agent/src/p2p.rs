@@ -5,7 +5,7 @@
 //! * [`direct`]: what our own nodes tell each other beside them
 //! * [`event`]: what the agent hears of all this
 //! * [`members`], `authors`, `tally`: who may speak, how often, and who did
-//! * `swarm`, `gossip`: libp2p set up as the original's
+//! * `swarm`, `streams`, `gossip`: libp2p set up as the original's, and what must not go on unnoticed
 //! * `dht`, `mdns`, `names`: where nodes are found
 //! * `dial`, `address`: whom to connect to
 //! * `overlay`, `handle`: the task that owns the node, and the agent's side of it
@@ -27,6 +27,7 @@ mod handle;
 mod mdns;
 mod names;
 mod overlay;
+mod streams;
 mod swarm;
 mod tally;
 

@@ -63,6 +63,10 @@ counts! {
     RecordRefused = "dht_record", "refused";
     ConnectionRefused = "connection", "refused";
     PingFailed = "connection", "ping_failed";
+    GossipOff = "connection", "gossip_off";
+    StreamEnded = "stream", "ended_by_peer";
+    StreamStalled = "stream", "stalled";
+    BroadcastUnsent = "broadcast_passed_on", "queue_full";
 }
 
 #[derive(Debug)]

@@ -56,14 +56,14 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let rules = Rules { max_connections: settings.max_connections, members_only: settings.members.is_some() };
     let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
     let dht = Dht::new(own, rendezvous, only_loopback);
-    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, &rules, welcome)?;
+    let counters = Arc::new(Counters::default());
+    let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, &rules, &counters, welcome)?;
     listen(&mut swarm, &settings.listen)?;
     let membership = Arc::new(Membership::new(settings.members));
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let (view, shown) = watch::channel(View::default());
     let sightings =
         if settings.mdns { mdns::start(&settings.rendezvous, own, only_loopback, shown.clone())? } else { None };
-    let counters = Arc::new(Counters::default());
     let (outbox, events) = Outbox::new();
     let tally = Arc::new(Tally::default());
     let mut overlay = Overlay {

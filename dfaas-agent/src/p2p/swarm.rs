@@ -1,13 +1,13 @@
 //! The libp2p node: transports, protocols, limits. TCP with TLS or Noise, and yamux, as the original listens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder,
     allow_block_list::{self, AllowedPeers},
     connection_limits::{self, ConnectionLimits},
-    gossipsub::{self, IdentTopic},
+    gossipsub::IdentTopic,
     identify,
     identity::Keypair,
     noise, ping, request_response,
@@ -16,9 +16,11 @@ use libp2p::{
 };
 
 use super::{
+    counters::Counters,
     dht::Dht,
     direct::{self, FrameCodec},
-    gossip,
+    gossip::{self, Gossip},
+    streams,
 };
 
 pub(super) const MAX_CONNECTIONS: u32 = 512;
@@ -40,7 +42,7 @@ pub(super) struct Behaviour {
     pub(super) members: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
     pub(super) identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(super) gossip: gossipsub::Behaviour,
+    pub(super) gossip: Gossip,
     pub(super) dht: Dht,
     pub(super) direct: request_response::Behaviour<FrameCodec>,
 }
@@ -59,6 +61,7 @@ pub(super) fn build(
     agent: &str,
     dht: Dht,
     rules: &Rules,
+    counters: &Arc<Counters>,
     always_welcome: impl Iterator<Item = PeerId>,
 ) -> anyhow::Result<Swarm<Behaviour>> {
     let mut limits = connection_limits::Behaviour::new(
@@ -90,7 +93,7 @@ pub(super) fn build(
     };
     let swarm = SwarmBuilder::with_existing_identity(keypair.clone())
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), muxer)
+        .with_tcp(tcp::Config::default().nodelay(true), (tls::Config::new, noise::Config::new), || muxer(counters))
         .context("cannot set up the transport")?
         .with_behaviour(|_| behaviour)?
         // Nodes stay connected: a hand-off must not wait for a handshake.
@@ -99,8 +102,8 @@ pub(super) fn build(
     Ok(swarm)
 }
 
-fn muxer() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(STREAMS_PER_CONNECTION);
-    config
+fn muxer(counters: &Arc<Counters>) -> streams::Upgrade {
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(STREAMS_PER_CONNECTION);
+    streams::Upgrade::new(yamux, Arc::clone(counters))
 }

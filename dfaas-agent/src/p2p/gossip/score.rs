@@ -18,10 +18,10 @@ pub(super) fn parameters(topic: &IdentTopic) -> PeerScoreParams {
         ip_colocation_factor_weight: 0.0,
         ip_colocation_factor_threshold: 1.0,
         ip_colocation_factor_whitelist: HashSet::new(),
-        // P7: joins again too soon, or promises messages and does not send them. A busy peer does either now and then,
-        // hence the threshold; ten too many, and it is not listened to.
+        // P7: joins again too soon, or promises messages and does not send them, each of which counts. A peer that cannot
+        // keep up with a flood breaks as many promises as we ask for within a few seconds, and is honest.
         behaviour_penalty_weight: -3.0,
-        behaviour_penalty_threshold: 20.0,
+        behaviour_penalty_threshold: 1000.0,
         behaviour_penalty_decay: 0.8,
         decay_interval: Duration::from_secs(10),
         decay_to_zero: 0.1,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use libp2p::{
     PeerId,
-    gossipsub::{self, MessageAcceptance, PublishError},
+    gossipsub::{self, FailedMessages, MessageAcceptance, PublishError},
 };
 
 use super::Overlay;
@@ -13,6 +13,7 @@ use crate::{
     p2p::{
         counters::Count,
         event::OverlayEvent,
+        gossip::GossipEvent,
         message::{Decoded, Message},
     },
 };
@@ -33,15 +34,21 @@ impl Overlay {
         self.counters.add(count);
     }
 
-    pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
+    pub(super) fn on_gossip(&mut self, event: GossipEvent) {
+        let event = match event {
+            GossipEvent::Library(event) => event,
+            GossipEvent::Off { peer, connection, why } => return self.gossip_off(peer, connection, why),
+        };
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let acceptance = self.judge(propagation_source, &message);
                 let gossip = &mut self.swarm.behaviour_mut().gossip;
                 gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
             }
-            gossipsub::Event::SlowPeer { peer_id, .. } => {
-                tracing::debug!(peer = %peer_id, "peer takes messages slowly");
+            gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
+                let FailedMessages { priority, non_priority } = failed_messages;
+                tracing::debug!(peer = %peer_id, priority, non_priority, "peer takes messages slowly");
+                self.counters.add_many(Count::BroadcastUnsent, priority + non_priority);
             }
             _ => {}
         }

@@ -22,6 +22,7 @@ use crate::p2p::{
     counters::Count,
     dht,
     event::OverlayEvent,
+    gossip::Off,
     names::{self, SystemNames},
     swarm::BehaviourEvent,
 };
@@ -164,6 +165,15 @@ impl Overlay {
                 // Fails if it has gone by itself.
                 let _ = self.swarm.disconnect_peer_id(*peer);
             }
+        }
+    }
+
+    /// A connection that carries no gossip any more is made anew.
+    pub(super) fn gossip_off(&mut self, peer: PeerId, connection: ConnectionId, why: Off) {
+        if why == Off::Broken {
+            tracing::info!(%peer, "gossip broke again and again, the connection is made anew");
+            self.counters.add(Count::GossipOff);
+            self.swarm.close_connection(connection);
         }
     }
 

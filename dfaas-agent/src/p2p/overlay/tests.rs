@@ -2,6 +2,7 @@
 
 mod foreign;
 mod hostile;
+mod links;
 mod members;
 mod mesh;
 mod multicast;

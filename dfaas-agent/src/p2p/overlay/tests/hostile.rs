@@ -1,6 +1,6 @@
 //! Peers with a valid key and bad intentions.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use libp2p::{
@@ -27,7 +27,7 @@ async fn raw(victim: &mut Node) -> Swarm<Behaviour> {
     let keypair = Keypair::generate_ed25519();
     let dht = Dht::new(keypair.public().to_peer_id(), None, true);
     let rules = Rules { max_connections: 10, members_only: false };
-    let mut swarm = swarm::build(&keypair, &topic, "raw", dht, &rules, std::iter::empty()).unwrap();
+    let mut swarm = swarm::build(&keypair, &topic, "raw", dht, &rules, &Arc::default(), std::iter::empty()).unwrap();
     swarm.dial(victim.address.clone()).unwrap();
     let id = swarm.local_peer_id().to_base58().parse().unwrap();
     tokio::select! {
