@@ -21,7 +21,7 @@ use nix::{
 use crate::{
     project::{Project, find_program},
     root,
-    setup::apt,
+    setup::{self, Part},
     step::Step,
 };
 pub(crate) use flavour::Flavour;
@@ -178,7 +178,7 @@ pub(crate) fn archives(project: &Project, suite: &str) -> Result<PathBuf> {
 
 fn debootstrap(project: &Project, recipe: &Recipe, fresh: &Path, cache: &Path) -> Result<()> {
     if find_program(&["debootstrap"]).is_none() {
-        apt::install(project, &[&[&["debootstrap"]]], false)?;
+        setup::ensure(project, &[Part::Roots], false)?;
     }
     let main = recipe.sources.first().context("no mirror")?;
     // In a mount namespace of its own: whatever its end, it leaves no mounts in the folder.

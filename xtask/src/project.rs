@@ -65,12 +65,25 @@ pub(crate) fn cargo_home() -> Option<PathBuf> {
     env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")))
 }
 
-/// The first of `names` on PATH or in the system folders that an ordinary user's PATH lacks.
+/// Where system programs live, and an ordinary user's PATH does not look.
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// The first of `names` on PATH or in the system folders.
 pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> =
-        env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from)).collect();
+    let path = with_system_folders(&env::var("PATH").unwrap_or_default());
+    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
     names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| is_executable(file)))
+}
+
+/// `path` with the system folders that it lacks, behind all others.
+pub(crate) fn with_system_folders(path: &str) -> String {
+    let mut folders: Vec<&str> = path.split(':').filter(|folder| !folder.is_empty()).collect();
+    for system in SYSTEM_FOLDERS.into_iter().chain(["/usr/bin", "/bin"]) {
+        if !folders.contains(&system) {
+            folders.push(system);
+        }
+    }
+    folders.join(":")
 }
 
 fn is_executable(file: &Path) -> bool {
@@ -92,6 +105,12 @@ mod tests {
         let project = Project::find().unwrap();
         assert!(project.root.join("Cargo.lock").is_file());
         assert_eq!(project.relative(&project.logs()), Path::new("target/xtask"));
+    }
+
+    #[test]
+    fn system_folders_come_last_and_once() {
+        assert_eq!(with_system_folders("/a:/usr/sbin"), "/a:/usr/sbin:/usr/local/sbin:/sbin:/usr/bin:/bin");
+        assert_eq!(with_system_folders(""), "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{env, os::unix::process::CommandExt};
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
     build::{self, BuildArgs, Profile},
@@ -25,7 +25,7 @@ pub(crate) struct PassedArgs {
 
 /// Replaces this process by `federation COMMAND ARGS`; returns only if that fails.
 pub(crate) fn federation(project: &Project, command: &str, passed: &PassedArgs) -> Result<()> {
-    setup::ensure(project, Part::value_variants(), passed.no_install)?;
+    setup::ensure(project, &Part::OF_A_FEDERATION, passed.no_install)?;
     let profile = if command == "bench" { Profile::Release } else { Profile::Dev };
     build::run(project, BuildArgs::of(profile).lean())?;
     let environment: Vec<(&str, String)> =

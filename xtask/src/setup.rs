@@ -1,21 +1,22 @@
 //! What a bare machine lacks: reported as a table, or installed. Never installs what is there.
 
-pub(crate) mod apt;
+mod apt;
+mod plan;
 mod report;
+mod this_machine;
 mod tools;
 
-use std::{process::Command, time::Duration};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use crate::{
     build_ebpf::{compiler, find_objcopy, linker},
     project::{Project, find_program},
-    step::{Step, say},
-    versions::{BPF_LINKER, DEBIAN_RUSTC, KERNEL_NIGHTLY, KERNEL_RUSTC_LEAST},
+    step::say,
+    versions::{BPF_LINKER, DEBIAN_RUSTC, KERNEL_RUSTC_LEAST},
 };
-pub(crate) use report::{Finding, Remedy, State};
+use report::{Finding, Otherwise, Remedy, State};
+use this_machine::ThisMachine;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
@@ -29,6 +30,13 @@ pub(crate) enum Part {
     Tests,
     /// What the foreign peer of the suite tests/interop runs on
     Interop,
+    /// What makes the Debian roots of the clean-room test
+    Roots,
+}
+
+impl Part {
+    /// What an emulated federation needs.
+    pub(crate) const OF_A_FEDERATION: [Self; 4] = [Self::Kernel, Self::Proxy, Self::Functions, Self::Tests];
 }
 
 /// The command `cargo xtask setup`: the whole table, then the installation.
@@ -44,7 +52,7 @@ pub(crate) fn run(project: &Project, parts: &[Part], no_install: bool) -> Result
     if no_install {
         bail!("missing: {}", report::names(&missing));
     }
-    install(project, parts, findings)
+    install(project, parts)
 }
 
 /// The set-up before another command: one line if nothing is missing.
@@ -83,7 +91,7 @@ fn inspect_kernel(project: &Project) -> Vec<Finding> {
         what: format!("bpf-linker {BPF_LINKER}"),
         needed_for: "linking the kernel programs",
         state: linker,
-        remedy: Remedy::BpfLinker,
+        remedy: Remedy { otherwise: Some(Otherwise::BpfLinker), ..Remedy::packages(&[]) },
         optional: false,
     };
     let objcopy = compiler.as_ref().ok().and_then(find_objcopy).or_else(|| find_program(&["llvm-objcopy"]));
@@ -91,7 +99,7 @@ fn inspect_kernel(project: &Project) -> Vec<Finding> {
         what: "llvm-objcopy".to_owned(),
         needed_for: "stripping the kernel object",
         state: objcopy.map_or_else(State::missing, |path| State::Found(path.display().to_string())),
-        remedy: Remedy::Packages(&[&["llvm"]]),
+        remedy: Remedy::packages(&[&["llvm"]]),
         optional: false,
     };
     vec![rustc, linker, objcopy]
@@ -100,56 +108,28 @@ fn inspect_kernel(project: &Project) -> Vec<Finding> {
 /// The distribution's compiler where it is recent enough, else rustup's nightly.
 fn compiler_remedy() -> Remedy {
     if compiler::is_named_by_hand() {
-        return Remedy::ByHand("name another compiler in DFAAS_EBPF_RUSTC, or none");
+        return Remedy::by_hand("name another compiler in DFAAS_EBPF_RUSTC, or none");
     }
-    let candidate = apt::candidate(DEBIAN_RUSTC[0]).unwrap_or_default();
-    // Before the first `apt-get update` Debian knows no candidate at all, and may still have one.
-    if compiler::version_is_at_least(&candidate, KERNEL_RUSTC_LEAST) || apt::lacks_lists() {
-        Remedy::Packages(&[&DEBIAN_RUSTC])
-    } else if find_program(&["rustup"]).is_some() {
-        Remedy::Nightly
-    } else {
-        Remedy::ByHand("install rustup, or name a compiler in DFAAS_EBPF_RUSTC")
+    Remedy {
+        sets: &[&DEBIAN_RUSTC],
+        least: Some((DEBIAN_RUSTC[0], KERNEL_RUSTC_LEAST)),
+        otherwise: Some(Otherwise::Nightly),
     }
 }
 
-fn install(project: &Project, parts: &[Part], mut findings: Vec<Finding>) -> Result<()> {
-    let updated = apt::lacks_lists();
-    if updated {
-        apt::update(project)?;
-        findings = inspect(project, parts);
+/// Every package that the set-up may choose.
+fn all_packages() -> Vec<&'static str> {
+    let tools = tools::ALL.iter().flat_map(|tool| tool.remedy.sets.iter());
+    let names = tools.flat_map(|set| set.iter().copied());
+    names.chain(DEBIAN_RUSTC).chain(["llvm"]).collect()
+}
+
+fn install(project: &Project, parts: &[Part]) -> Result<()> {
+    let result = plan::complete(&mut ThisMachine::new(project, parts));
+    if result.is_err() {
+        print!("{}", report::table(&inspect(project, parts)));
     }
-    let wanted = findings.iter().filter(|finding| !finding.is_found());
-    let packages: Vec<_> = wanted.filter_map(|finding| finding.remedy.packages()).collect();
-    if !packages.is_empty() {
-        apt::install(project, &packages, updated)?;
-    }
-    if parts.contains(&Part::Kernel) {
-        install_kernel(project)?;
-    }
-    let findings = inspect(project, parts);
-    let missing = report::missing(&findings);
-    if !missing.is_empty() {
-        print!("{}", report::table(&findings));
-        bail!("still missing after the installation: {}", report::names(&missing));
-    }
+    result?;
     say("setup: complete");
-    Ok(())
-}
-
-fn install_kernel(project: &Project) -> Result<()> {
-    const LIMIT: Duration = Duration::from_mins(15);
-    if compiler::find().is_err() && matches!(compiler_remedy(), Remedy::Nightly) {
-        let rustup = find_program(&["rustup"]).context("rustup has gone")?;
-        let mut command = Command::new(rustup);
-        command.args(["toolchain", "install", KERNEL_NIGHTLY, "--profile", "minimal", "--component", "rust-src"]);
-        // Without it rustup replaces itself too, by whatever version its server offers.
-        command.arg("--no-self-update");
-        Step::new(format!("rustup {KERNEL_NIGHTLY} with rust-src"), command, LIMIT).run(project)?;
-    }
-    let compiler = compiler::find()?;
-    if linker::find(project, compiler.version.llvm_major).is_err() {
-        linker::install(project, &compiler)?;
-    }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::versions::KERNEL_NIGHTLY;
+
 /// One thing the project needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
@@ -23,11 +25,22 @@ pub(crate) enum State {
 
 /// How a missing thing is brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remedy {
-    /// The first set of packages that the distribution knows.
-    Packages(&'static [&'static [&'static str]]),
+pub(crate) struct Remedy {
+    /// Sets of packages that serve, best first.
+    pub(crate) sets: &'static [&'static [&'static str]],
+    /// A package, and the least version of it that serves.
+    pub(crate) least: Option<(&'static str, &'static str)>,
+    /// Where packages do not help.
+    pub(crate) otherwise: Option<Otherwise>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// rustup's compiler.
     Nightly,
+    /// Built by cargo.
     BpfLinker,
+    /// What a person has to do.
     ByHand(&'static str),
 }
 
@@ -38,19 +51,38 @@ impl State {
 }
 
 impl Remedy {
-    pub(crate) fn packages(self) -> Option<&'static [&'static [&'static str]]> {
-        if let Self::Packages(sets) = self { Some(sets) } else { None }
+    pub(crate) const fn packages(sets: &'static [&'static [&'static str]]) -> Self {
+        Self { sets, least: None, otherwise: None }
+    }
+
+    pub(crate) const fn by_hand(text: &'static str) -> Self {
+        Self { sets: &[], least: None, otherwise: Some(Otherwise::ByHand(text)) }
     }
 
     fn text(self) -> String {
+        let sets: Vec<String> = self.sets.iter().map(|set| set.join(" ")).collect();
+        let by_apt = (!sets.is_empty()).then(|| format!("apt-get install {}", sets.join(" (or) ")));
+        let least =
+            self.least.map_or_else(String::new, |(package, least)| format!(" (if {package} is {least} or later)"));
+        let otherwise = match self.otherwise {
+            None => None,
+            Some(Otherwise::Nightly) => Some(format!("rustup toolchain install {KERNEL_NIGHTLY}")),
+            Some(Otherwise::BpfLinker) => Some("cargo install, into target/tools".to_owned()),
+            Some(Otherwise::ByHand(text)) => Some(format!("by hand: {text}")),
+        };
+        by_apt.map(|text| text + &least).into_iter().chain(otherwise).collect::<Vec<_>>().join(", else ")
+    }
+}
+
+impl Otherwise {
+    /// What a person may type where we could not do it; nothing for what needs another thing first.
+    pub(crate) fn command(self) -> Option<String> {
         match self {
-            Self::Packages(sets) => {
-                let sets: Vec<String> = sets.iter().map(|set| set.join(" ")).collect();
-                format!("apt-get install {}", sets.join(" (or) "))
+            Self::Nightly => {
+                Some(format!("rustup toolchain install {KERNEL_NIGHTLY} --profile minimal --component rust-src"))
             }
-            Self::Nightly => format!("rustup toolchain install {}", crate::versions::KERNEL_NIGHTLY),
-            Self::BpfLinker => "cargo install, into target/tools".to_owned(),
-            Self::ByHand(text) => format!("by hand: {text}"),
+            Self::BpfLinker => None,
+            Self::ByHand(text) => Some(text.to_owned()),
         }
     }
 }
@@ -98,7 +130,7 @@ mod tests {
     use super::*;
 
     fn finding(what: &str, state: State, optional: bool) -> Finding {
-        let remedy = Remedy::Packages(&[&["bpftool"], &["linux-tools-common", "linux-tools-generic"]]);
+        let remedy = Remedy::packages(&[&["bpftool"], &["linux-tools-common", "linux-tools-generic"]]);
         Finding { what: what.to_owned(), needed_for: "x", state, remedy, optional }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Tool {
     pub(super) part: Part,
     needed_for: &'static str,
     version: Version,
-    packages: &'static [&'static [&'static str]],
+    pub(super) remedy: Remedy,
     presence: Presence,
 }
 
@@ -38,7 +38,10 @@ enum Version {
 }
 
 pub(super) const ALL: &[Tool] = &[
-    tool(&["haproxy"], Part::Proxy, "the proxy of a node", Version::AtLeast(&["-v"], HAPROXY_LEAST), &[&["haproxy"]]),
+    Tool {
+        remedy: Remedy { least: Some(("haproxy", HAPROXY_LEAST)), ..Remedy::packages(&[&["haproxy"]]) },
+        ..tool(&["haproxy"], Part::Proxy, "the proxy of a node", Version::AtLeast(&["-v"], HAPROXY_LEAST), &[])
+    },
     tool(&["ip"], Part::Proxy, "namespaces, links and addresses", Version::Printed(&["-V"]), &[&["iproute2"]]),
     tool(&["ethtool"], Part::Proxy, "checksum offload of veth", Version::Printed(&["--version"]), &[&["ethtool"]]),
     tool(&["sha256sum"], Part::Functions, "function shasum", Version::Printed(&["--version"]), &[&["coreutils"]]),
@@ -62,23 +65,35 @@ pub(super) const ALL: &[Tool] = &[
     tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {
         presence: Presence::NeededInCi,
+        remedy: NODE,
         ..tool(
             &["node"],
             Part::Interop,
             "the foreign peer of tests/interop",
             Version::AtLeast(&["--version"], NODE_LEAST),
-            &[&["nodejs"]],
+            &[],
         )
     },
     Tool {
         presence: Presence::NeededInCi,
-        ..tool(&["npm"], Part::Interop, "installing that peer", Version::Printed(&["--version"]), &[&["npm"]])
+        remedy: NODE,
+        ..tool(&["npm"], Part::Interop, "installing that peer", Version::Printed(&["--version"]), &[])
     },
+    tool(
+        &["debootstrap"],
+        Part::Roots,
+        "Debian roots of the clean-room test",
+        Version::Printed(&["--version"]),
+        &[&["debootstrap"]],
+    ),
     Tool {
         presence: Presence::Optional,
         ..tool(&["tcpdump"], Part::Tests, "captures for bug reports", Version::Printed(&["--version"]), &[&["tcpdump"]])
     },
 ];
+
+/// One without the other is of no use, and npm brings hundreds of packages.
+const NODE: Remedy = Remedy { least: Some(("nodejs", NODE_LEAST)), ..Remedy::packages(&[&["nodejs", "npm"]]) };
 
 const fn tool(
     names: &'static [&'static str],
@@ -87,7 +102,7 @@ const fn tool(
     version: Version,
     packages: &'static [&'static [&'static str]],
 ) -> Tool {
-    Tool { names, part, needed_for, version, packages, presence: Presence::Needed }
+    Tool { names, part, needed_for, version, remedy: Remedy::packages(packages), presence: Presence::Needed }
 }
 
 impl Tool {
@@ -96,7 +111,7 @@ impl Tool {
             what: self.names.join(" or "),
             needed_for: self.needed_for,
             state: self.state(),
-            remedy: Remedy::Packages(self.packages),
+            remedy: self.remedy,
             optional: match self.presence {
                 Presence::Needed => false,
                 Presence::NeededInCi => !is_ci(),

@@ -12,7 +12,12 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::{ReferenceData, Report, Runner, Verdict, foreign_peer};
-use crate::{ci::is_ci, project::Project, root, step::Step};
+use crate::{
+    ci::is_ci,
+    project::{Project, with_system_folders},
+    root,
+    step::Step,
+};
 
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
 const SUITE_LIMIT: Duration = Duration::from_mins(20);
@@ -80,11 +85,6 @@ fn run_one(project: &Project, suite: &Suite, filter: Option<&str>, data: &Refere
     let mut step = Step::new(format!("{} (as root)", suite.name), command, SUITE_LIMIT).echo();
     let ended = step.run_to_end(project)?;
     Ok(Runner { report: Report::read(&ended.log)?, failure: ended.failure(step.limit()) })
-}
-
-/// `ip`, `haproxy` and `bpftool` live where an ordinary user's PATH does not look.
-fn with_system_folders(path: &str) -> String {
-    format!("{path}:/usr/local/sbin:/usr/sbin:/sbin")
 }
 
 #[cfg(test)]
