@@ -32,7 +32,7 @@ use dfaas_agent::kernel::{mode::XdpPlace, object};
 use serde_json::{Value, json};
 
 use self::findings::Findings;
-use crate::{emulator::xdp_place, federation::remove_leftovers, stop::Stop, view};
+use crate::{built, emulator::xdp_place, federation::remove_leftovers, machine, stop::Stop, view};
 
 #[derive(clap::Args, Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -59,9 +59,9 @@ pub struct Args {
     /// The agent's program, for churn [default: dfaas-agent beside this program]
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Where the results go as JSON, a file for each of them
-    #[arg(long, value_name = "DIR", default_value = "target/bench")]
-    directory: PathBuf,
+    /// Where the results go as JSON, a file for each of them [default: bench in cargo's target folder]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
 }
 
 /// In the order in which they run.
@@ -105,6 +105,12 @@ impl What {
     }
 }
 
+impl Args {
+    fn directory(&self) -> Result<PathBuf> {
+        self.directory.clone().map_or_else(|| Ok(built::target()?.join("bench")), Ok)
+    }
+}
+
 /// What all benchmarks are given.
 struct Setting {
     args: Args,
@@ -139,7 +145,7 @@ impl Setting {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    ensure!(nix::unistd::geteuid().is_root(), "not root: making network namespaces needs it");
+    machine::ensure_root()?;
     let stop = Stop::on_signals()?;
     remove_leftovers(false)?;
     let image = match &args.object {
@@ -159,6 +165,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             failures.push(format!("{}: {error:#}", what.name()));
         }
     }
+    machine::give_to_sudo_user(&setting.args.directory()?).context("cannot give the results away")?;
     if failures.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -174,7 +181,7 @@ fn one(setting: &Setting, what: What) -> Result<()> {
                           "seconds": begun.elapsed().as_secs_f64() }));
     findings.append(measured);
     findings.say(report::sentence(&machine));
-    let path = findings.save(&setting.args.directory, what.name())?;
+    let path = findings.save(&setting.args.directory()?, what.name())?;
     if setting.args.json {
         view::print(findings.json_lines().trim_end())?;
     } else {

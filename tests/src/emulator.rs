@@ -5,13 +5,15 @@ pub(crate) mod progress;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
 use self::{live::Live, progress::Progress};
 use crate::{
+    built,
     federation::{Federation, Functions, Options, Place, remove_leftovers},
+    machine,
     scenario::{self, Pace, Scenario},
     stop::Stop,
     view,
@@ -57,9 +59,9 @@ pub struct RunArgs {
     /// The agent's program [default: dfaas-agent beside this program]
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Where configuration, state and logs go
-    #[arg(long, value_name = "DIR", default_value = "target/federation")]
-    directory: PathBuf,
+    /// Where configuration, state and logs go [default: federation in cargo's target folder]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
     /// A setting for all agents, such as AGENT_BURST=1s; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -77,10 +79,14 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl RunArgs {
+    fn directory(&self) -> Result<PathBuf> {
+        self.directory.clone().map_or_else(|| Ok(built::target()?.join("federation")), Ok)
+    }
+
     fn options(&self, stop: &Stop) -> Result<Options> {
         let agent = match &self.agent {
             Some(path) => path.clone(),
-            None => std::env::current_exe().context("cannot find this program")?.with_file_name("dfaas-agent"),
+            None => built::program("dfaas-agent")?,
         };
         Ok(Options {
             nodes: usize::from(self.nodes),
@@ -93,7 +99,7 @@ impl RunArgs {
             functions: Functions::InAgent,
             guests: 0,
             agent,
-            directory: self.directory.clone(),
+            directory: self.directory()?,
             settings: self.settings.iter().cloned().collect(),
             stop: stop.clone(),
         })
@@ -101,7 +107,7 @@ impl RunArgs {
 }
 
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    ensure_root()?;
+    machine::ensure_root()?;
     let stop = Stop::on_signals()?;
     let leftovers = remove_leftovers(false)?;
     for prefix in &leftovers.removed {
@@ -118,12 +124,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
         None => live.watch(&federation, &stop).map(|()| true),
     };
     let ended = end(federation, args.keep);
+    let directory = args.directory()?;
+    machine::give_to_sudo_user(&directory).with_context(|| format!("cannot give away {}", directory.display()))?;
     Ok(if outcome? && ended? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn ensure_root() -> Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "not root: network namespaces need it");
-    Ok(())
 }
 
 /// With this setting the host's firewall sees what the nodes send each other; Docker's drops it.
@@ -208,7 +211,7 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
 
 /// `federation clean`: removes what dead and kept federations have left.
 pub fn clean() -> Result<ExitCode> {
-    ensure_root()?;
+    machine::ensure_root()?;
     let found = remove_leftovers(true)?;
     for (what, prefixes) in [("removed", &found.removed), ("left alone, its process lives:", &found.in_use)] {
         for prefix in prefixes {

@@ -1,5 +1,7 @@
 //! The test bed: network namespaces, links, processes in them; and the federation emulator built on it. In reading order:
 //!
+//! * [`built`]: where this program and its siblings are
+//! * [`machine`]: what the machine beneath must have
 //! * [`netns`]: namespaces, entered by threads, removed with all that runs in them
 //! * [`network`]: hosts on one switch, with what XDP needs of veth
 //! * [`link`]: links that lose, repeat and delay frames
@@ -19,11 +21,13 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod built;
 pub mod client;
 pub mod emulator;
 pub mod federation;
 pub mod flood;
 pub mod link;
+pub mod machine;
 pub mod netns;
 pub mod network;
 pub mod overlay;

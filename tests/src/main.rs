@@ -1,9 +1,14 @@
 //! The federation emulator: nodes with their agents in network namespaces of this machine.
 
-use std::process::ExitCode;
+use std::{
+    env,
+    os::unix::process::CommandExt as _,
+    process::{self, ExitCode},
+};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use dfaas_tests::{bench, emulator, overlay};
+use dfaas_tests::{bench, emulator, machine, overlay};
 
 #[derive(Parser)]
 #[command(name = "federation", version, about)]
@@ -25,14 +30,26 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    dispatch(Cli::parse().command).unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    find_system_programs()?;
+    match command {
         Command::Run(args) => emulator::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Overlay(args) => overlay::run(&args),
         Command::Clean => emulator::clean(),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("{error:#}");
-        ExitCode::FAILURE
-    })
+    }
+}
+
+/// Starts this program once more if PATH lacks the system folders: for all that it starts, the agents included.
+fn find_system_programs() -> anyhow::Result<()> {
+    let Some(path) = machine::completed_path(&env::var("PATH").unwrap_or_default()) else { return Ok(()) };
+    let program = env::current_exe().context("cannot find this program")?;
+    let error = process::Command::new(&program).args(env::args_os().skip(1)).env("PATH", path).exec();
+    Err(error).with_context(|| format!("cannot start {}", program.display()))
 }

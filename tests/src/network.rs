@@ -14,6 +14,7 @@ use aya::{
 
 use crate::{
     link::{Impairment, Link},
+    machine,
     netns::{Namespace, run},
 };
 
@@ -63,6 +64,7 @@ impl Network {
     /// `prefix` starts the names of all namespaces; `subnet` are the first three bytes of all addresses. With `bridge`,
     /// the switch is in the host's namespace under this name, with address 254.
     pub fn new(prefix: &str, subnet: [u8; 3], bridge: Option<&str>) -> Result<Self> {
+        machine::prepare()?;
         let switch = match bridge {
             None => {
                 let switch = Namespace::new(format!("{prefix}-switch"))?;

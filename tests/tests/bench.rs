@@ -8,7 +8,7 @@ use serde_json::Value;
 #[test]
 fn every_benchmark_has_its_figures() {
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_federation"));
+    let mut command = Command::new(dfaas_tests::built::program("federation").unwrap());
     let output = command.args(["bench", "--quick", "--json", "--directory"]).arg(directory.path()).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_flags_hide_the_folder_of_the_checkout() {
-        let project = Project { root: "/some/where".into() };
+        let project = Project::at("/some/where");
         let flags = flags(&project, Path::new("/l/bpf-linker")).unwrap();
         assert!(flags.contains(&"--remap-path-prefix=/some/where=/dfaas".to_owned()));
         assert!(flags.contains(&"-Clinker=/l/bpf-linker".to_owned()));

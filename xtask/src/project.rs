@@ -12,17 +12,32 @@ use anyhow::{Context, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
+    /// Cargo's, wherever it was told to put it.
+    target: PathBuf,
 }
 
 impl Project {
+    /// The checkout that this command was called in. Not the one it was compiled in: that may have been moved or copied
+    /// with its target folder, and cargo sees no reason to compile anew.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest.parent().with_context(|| format!("{} has no parent folder", manifest.display()))?;
-        Ok(Self { root: root.to_path_buf() })
+        let told = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let here = env::current_dir().context("no current folder")?;
+        let program = env::current_exe().context("cannot find this program")?;
+        let root = root_of(told.as_deref(), &here).with_context(|| {
+            format!("{} is in no checkout of this project: call `cargo xtask` in one", here.display())
+        })?;
+        let target = target_of(&program).unwrap_or_else(|| root.join("target"));
+        Ok(Self { root, target })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn at(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self { target: root.join("target"), root }
     }
 
     pub(crate) fn target(&self) -> PathBuf {
-        self.root.join("target")
+        self.target.clone()
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -53,6 +68,18 @@ impl Project {
         }
         cargo
     }
+}
+
+/// `told` is the folder of the package that cargo runs: ours, or that of somebody who called us.
+fn root_of(told: Option<&Path>, here: &Path) -> Option<PathBuf> {
+    let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file() && folder.join("xtask/Cargo.toml").is_file();
+    let found = told.into_iter().chain([here]).find_map(|start| start.ancestors().find(is_root));
+    found.map(Path::to_path_buf)
+}
+
+/// The folder that cargo has marked as its own, and this program is in.
+fn target_of(program: &Path) -> Option<PathBuf> {
+    program.ancestors().skip(1).find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }
 
 /// Variables that `cargo run` sets about xtask itself: true of no inner call.
@@ -92,6 +119,8 @@ fn is_executable(file: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -102,9 +131,45 @@ mod tests {
 
     #[test]
     fn the_root_is_the_workspace() {
-        let project = Project::find().unwrap();
-        assert!(project.root.join("Cargo.lock").is_file());
+        assert!(Project::find().unwrap().root.join("Cargo.lock").is_file());
+        let project = Project::at("/a");
         assert_eq!(project.relative(&project.logs()), Path::new("target/xtask"));
+    }
+
+    #[test]
+    fn a_copied_checkout_works_on_its_own_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("a copy");
+        let program = copy.join("target/debug/xtask");
+        for file in ["Cargo.lock", "xtask/Cargo.toml", "target/CACHEDIR.TAG", "docs/x.md", "target/debug/xtask"] {
+            fs::create_dir_all(copy.join(file).parent().unwrap()).unwrap();
+            fs::write(copy.join(file), "").unwrap();
+        }
+        assert_eq!(root_of(Some(&copy.join("xtask")), Path::new("/")).unwrap(), copy);
+        assert_eq!(root_of(None, &copy.join("docs")).unwrap(), copy);
+        assert_eq!(root_of(Some(Path::new("/no/such")), folder.path()), None);
+        assert_eq!(target_of(&program).unwrap(), copy.join("target"));
+    }
+
+    /// `env!` holds what was true where a program was compiled; cargo keeps the program when its folder is moved.
+    #[test]
+    fn no_program_remembers_the_folder_it_was_compiled_in() {
+        let root = Project::find().unwrap().root;
+        let mut folders = ["xtask", "tests", "dfaas-agent", "dfaas-common"].map(|name| root.join(name)).to_vec();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() && !path.ends_with("node_modules") {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let text = fs::read_to_string(&path).unwrap();
+                    for name in ["MANIFEST_DIR", "BIN_EXE_", "TARGET_TMPDIR"] {
+                        let at_compile_time = format!("env!(\"CARGO_{name}");
+                        assert!(!text.contains(&at_compile_time), "{at_compile_time} in {}", path.display());
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 const HEADER: &str = "rate_group_HIGH_USAGE,rate_group_LOW_USAGE,rate_group_MEDIUM_USAGE,node_type";
 
 fn agent() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_dfaas-agent"))
+    Command::new(std::env::var_os("CARGO_BIN_EXE_dfaas-agent").expect("cargo sets it"))
 }
 
 fn predict(models: &Path, csv: &Path, out: &Path) -> Output {

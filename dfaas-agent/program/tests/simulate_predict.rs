@@ -35,7 +35,7 @@ fn golden(case: &str, load: u32) -> PathBuf {
 }
 
 fn simulate(models: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dfaas-agent"));
+    let mut command = Command::new(std::env::var_os("CARGO_BIN_EXE_dfaas-agent").expect("cargo sets it"));
     command.args(["simulate", "predict", "--models"]).arg(models).args(arguments).output().unwrap()
 }
 

@@ -14,7 +14,11 @@ use serde_json::Value;
 
 /// Runs the agent inside a folder.
 fn agent(folder: &Path, command: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dfaas-agent")).current_dir(folder).args(command.split(' ')).output().unwrap()
+    Command::new(std::env::var_os("CARGO_BIN_EXE_dfaas-agent").expect("cargo sets it"))
+        .current_dir(folder)
+        .args(command.split(' '))
+        .output()
+        .unwrap()
 }
 
 fn succeeds(folder: &Path, command: &str) -> String {

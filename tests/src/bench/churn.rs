@@ -77,7 +77,7 @@ pub(super) fn run(setting: &Setting) -> Result<Findings> {
 fn start(setting: &Setting, directory: &std::path::Path) -> Result<Federation> {
     let agent = match &setting.args.agent {
         Some(path) => path.clone(),
-        None => std::env::current_exe().context("cannot find this program")?.with_file_name("dfaas-agent"),
+        None => crate::built::program("dfaas-agent")?,
     };
     let mut options = Options::new(&agent, directory);
     options.rate_limits = vec![LIMIT];

@@ -2,11 +2,11 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    path::Path,
     thread,
 };
 
 use super::{Federation, Options};
+use crate::built;
 
 /// Shows the nodes' logs if the test fails; its files are gone at the end.
 pub struct Watched {
@@ -16,8 +16,8 @@ pub struct Watched {
 
 impl Watched {
     /// With the agent that was built beside this program. Panics if the federation does not start.
-    pub fn start(program: &str, change: impl FnOnce(&mut Options)) -> Self {
-        let agent = Path::new(program).with_file_name("dfaas-agent");
+    pub fn start(change: impl FnOnce(&mut Options)) -> Self {
+        let agent = built::program("dfaas-agent").unwrap_or_else(|error| panic!("{error:#}"));
         let directory = tempfile::tempdir().expect("a folder for the test");
         let mut options = Options::new(&agent, directory.path());
         change(&mut options);

@@ -33,7 +33,7 @@ struct Bed(Watched);
 impl Bed {
     /// Starts a federation and waits until all nodes see each other.
     fn new(change: impl FnOnce(&mut Options)) -> Self {
-        let bed = Self(Watched::start(env!("CARGO_BIN_EXE_federation"), change));
+        let bed = Self(Watched::start(change));
         bed.wait_settled(SETTLE).unwrap_or_else(|error| panic!("{error:#}"));
         bed
     }

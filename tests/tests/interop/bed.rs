@@ -16,7 +16,7 @@ pub(crate) struct Bed(Watched);
 
 impl Bed {
     pub(crate) fn new(change: impl FnOnce(&mut Options)) -> Self {
-        Self(Watched::start(env!("CARGO_BIN_EXE_federation"), |options| {
+        Self(Watched::start(|options| {
             options.nodes = 1;
             options.guests = 1;
             change(options);

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
@@ -15,7 +15,7 @@ use dfaas_agent::{
     name::NodeId,
     p2p::{DEFAULT_TOPIC, identity::Identity},
 };
-use dfaas_tests::netns::Namespace;
+use dfaas_tests::{built, netns::Namespace};
 use serde_json::{Value, json};
 
 use crate::DEADLINE;
@@ -203,8 +203,7 @@ fn listen(output: ChildStdout, said: Arc<Said>) {
 
 /// What npm has installed.
 fn modules() -> PathBuf {
-    let target = Path::new(env!("CARGO_BIN_EXE_federation")).ancestors().nth(2).unwrap();
-    let modules = target.join("interop/node_modules");
+    let modules = built::target().unwrap().join("interop/node_modules");
     assert!(modules.is_dir(), "no {}: `cargo xtask test interop` installs the foreign peer", modules.display());
     modules
 }

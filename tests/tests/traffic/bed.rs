@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use dfaas_agent::kernel::{mode::XdpPlace, pins::Pins, tables::Tables};
 use dfaas_common::verdict::Verdict;
 use dfaas_tests::{
+    built,
     client::{Answer, Call, Piece, exchange},
     federation::{Federation, Options},
     netns::Entrance,
@@ -42,7 +43,7 @@ impl Bed {
 
     pub(crate) fn with(nodes: usize, change: impl FnOnce(&mut Options)) -> Result<Self> {
         let agent = agent()?;
-        let mut options = Options::new(&agent, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("traffic"));
+        let mut options = Options::new(&agent, &built::target()?.join("tmp/traffic"));
         options.nodes = nodes;
         // Two processors and many nodes: nobody is silent because others compute.
         options.settings.insert("AGENT_PEER_TIMEOUT".to_owned(), "15s".to_owned());
@@ -221,8 +222,7 @@ impl Drop for Bed {
 
 /// The program beside the one that runs the tests.
 fn agent() -> Result<PathBuf> {
-    let tests = std::env::current_exe()?;
-    let agent = tests.ancestors().nth(2).context("tests run from target/<profile>/deps")?.join("dfaas-agent");
+    let agent = built::program("dfaas-agent")?;
     ensure!(agent.is_file(), "no agent at {}: run `cargo build -p dfaas-program`", agent.display());
     Ok(agent)
 }

@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn a_setting_the_agent_does_not_know_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let project = Project { root: folder.path().to_path_buf() };
+        let project = Project::at(folder.path());
         for (file, text) in [(EXAMPLE, "AGENT_A=1\nAGENT_TYPO=2\n"), (KEYS, "key(\"AGENT_A\", \"\")")] {
             let path = project.root.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -2,7 +2,7 @@ use super::*;
 
 fn scratch() -> (tempfile::TempDir, Project) {
     let folder = tempfile::tempdir().unwrap();
-    let project = Project { root: folder.path().to_path_buf() };
+    let project = Project::at(folder.path());
     (folder, project)
 }
 

@@ -13,7 +13,7 @@ use crate::server;
 
 /// Runs `dfaas-agent load ARGS` with something on its standard input.
 pub(crate) fn load(args: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_dfaas-agent"))
+    let mut child = Command::new(std::env::var_os("CARGO_BIN_EXE_dfaas-agent").expect("cargo sets it"))
         .arg("load")
         .args(args)
         .envs(environment.iter().copied())
