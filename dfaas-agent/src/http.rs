@@ -76,7 +76,8 @@ async fn status_json(State(shared): State<Shared>) -> Json<Status> {
 
 async fn metrics_text(State(shared): State<Shared>) -> Response {
     let status = shared.status.borrow().clone();
-    match metrics::render(&status, &shared.iterations, &shared.overlay.messages()) {
+    let (messages, counters) = (shared.overlay.messages(), shared.overlay.counters());
+    match metrics::render(&status, &shared.iterations, &messages, &counters) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e:#}\n")).into_response(),
     }

@@ -1,12 +1,14 @@
 //! The status as Prometheus metrics. Labels are functions and peers of this node, which are bounded, and fixed words.
 
+mod overlay;
+
 use std::time::Duration;
 
 use anyhow::Result;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 
 use crate::{
-    p2p::MessageCount,
+    p2p::{Counters, MessageCount},
     status::{MarginStatus, Outcomes, Status},
 };
 
@@ -34,14 +36,19 @@ impl Iterations {
 }
 
 /// All metrics in Prometheus' text format.
-pub fn render(status: &Status, iterations: &Iterations, messages: &[MessageCount]) -> Result<String> {
+pub(crate) fn render(
+    status: &Status,
+    iterations: &Iterations,
+    messages: &[MessageCount],
+    counters: &Counters,
+) -> Result<String> {
     let registry = Registry::new();
     registry.register(Box::new(iterations.count.clone()))?;
     registry.register(Box::new(iterations.duration_seconds.clone()))?;
     node(&registry, status)?;
     functions(&registry, status)?;
     peers(&registry, status)?;
-    overlay(&registry, messages)?;
+    overlay::overlay(&registry, messages, counters)?;
     status.margin.iter().try_for_each(|status| margin(&registry, status))?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
@@ -157,18 +164,6 @@ fn margin(registry: &Registry, margin: &MarginStatus) -> Result<()> {
     whole(registry, "dfaas_plan_standing", "1 for what the plan in force is", &["standing"])?
         .with_label_values(&[margin.standing.as_str()])
         .set(1);
-    Ok(())
-}
-
-/// Peers beyond a bound are counted together, under an empty label.
-fn overlay(registry: &Registry, messages: &[MessageCount]) -> Result<()> {
-    let name = "dfaas_messages";
-    let received =
-        whole(registry, name, "Messages received, by author, type and outcome", &["peer", "type", "outcome"])?;
-    for MessageCount { peer, kind, outcome, count } in messages {
-        let peer = peer.as_ref().map_or("", |peer| peer.as_str());
-        received.with_label_values(&[peer, kind, outcome]).set(*count as i64);
-    }
     Ok(())
 }
 

@@ -208,13 +208,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{metrics, strategy::test_names::node};
+    use crate::{metrics, p2p::Counters, strategy::test_names::node};
 
     #[test]
     fn the_originals_metrics_have_their_names() {
         let iterations = metrics::Iterations::new().unwrap();
         iterations.done(Duration::from_millis(250));
-        let text = metrics::render(&nothing(&node(1)), &iterations, &[]).unwrap();
+        let text = metrics::render(&nothing(&node(1)), &iterations, &[], &Counters::default()).unwrap();
         for line in ["dfaas_agent_strategy_iterations 1", "dfaas_agent_strategy_iteration_duration_seconds 0.25"] {
             assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
         }

@@ -87,7 +87,7 @@ impl Counters {
         self.add_many(count, 1);
     }
 
-    pub(super) fn add_many(&self, count: Count, by: usize) {
+    pub(crate) fn add_many(&self, count: Count, by: usize) {
         self.0[count as usize].fetch_add(by as u64, Ordering::Relaxed);
     }
 }
