@@ -21,6 +21,9 @@ const MAX_TARGETS: usize = 1024;
 const TRIES_IF_KNOWN: u32 = 12;
 const TRIES_IF_HEARSAY: u32 = 3;
 const REST: Duration = Duration::from_mins(10);
+/// A connection that ends sooner is no better than none: a peer that refuses us only after the handshake, or whom we
+/// cannot use, is dialled with growing pauses too.
+const LASTING: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct DialPlan {
@@ -68,7 +71,7 @@ impl Source {
 
 #[derive(Debug, PartialEq)]
 enum Phase {
-    Connected,
+    ConnectedSince(Instant),
     Dialling,
     Waiting(Instant),
     /// Given up until then.
@@ -97,7 +100,9 @@ impl DialPlan {
             return;
         }
         let target = self.targets.entry(peer).or_insert_with(|| Target::new(Origin::Known, now));
-        target.phase = Phase::Connected;
+        if !target.is_connected() {
+            target.phase = Phase::ConnectedSince(now);
+        }
         if target.origin == Origin::Bootstrap {
             // The configured addresses stay first.
             target.add(addresses);
@@ -119,7 +124,7 @@ impl DialPlan {
             return false;
         }
         if let Some(target) = self.targets.get_mut(&peer) {
-            if target.phase == Phase::Connected {
+            if target.is_connected() {
                 return false;
             }
             target.add(addresses);
@@ -143,34 +148,29 @@ impl DialPlan {
         self.targets.get(peer).is_some_and(|target| target.origin == Origin::Bootstrap)
     }
 
-    pub(super) fn connected(&mut self, peer: PeerId) {
-        if let Some(target) = self.targets.get_mut(&peer) {
-            target.phase = Phase::Connected;
-            target.failures = 0;
+    pub(super) fn connected(&mut self, peer: PeerId, now: Instant) {
+        if let Some(target) = self.targets.get_mut(&peer)
+            && !target.is_connected()
+        {
+            target.phase = Phase::ConnectedSince(now);
         }
     }
 
     /// The last connection to a peer is gone.
     pub(super) fn lost(&mut self, peer: PeerId, now: Instant, chance: f64) {
-        if let Some(target) = self.targets.get_mut(&peer) {
+        let Some(target) = self.targets.get_mut(&peer) else { return };
+        if matches!(target.phase, Phase::ConnectedSince(since) if now >= since + LASTING) {
+            target.failures = 0;
             target.phase = Phase::Waiting(now + pause(0, chance));
+        } else {
+            target.fail(now, chance);
         }
     }
 
     /// A dial failed; how often in a row it did.
     pub(super) fn failed(&mut self, peer: PeerId, now: Instant, chance: f64) -> Option<u32> {
         let target = self.targets.get_mut(&peer).filter(|target| target.phase == Phase::Dialling)?;
-        target.failures += 1;
-        let tries = match target.origin {
-            Origin::Bootstrap => u32::MAX,
-            Origin::Known => TRIES_IF_KNOWN,
-            Origin::Hearsay(_) => TRIES_IF_HEARSAY,
-        };
-        target.phase = if target.failures < tries {
-            Phase::Waiting(now + pause(target.failures - 1, chance))
-        } else {
-            Phase::Resting(now + REST)
-        };
+        target.fail(now, chance);
         Some(target.failures)
     }
 
@@ -207,6 +207,24 @@ impl DialPlan {
 impl Target {
     fn new(origin: Origin, now: Instant) -> Self {
         Self { addresses: vec![], origin, phase: Phase::Waiting(now), failures: 0 }
+    }
+
+    const fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::ConnectedSince(_))
+    }
+
+    fn fail(&mut self, now: Instant, chance: f64) {
+        self.failures = self.failures.saturating_add(1);
+        let tries = match self.origin {
+            Origin::Bootstrap => u32::MAX,
+            Origin::Known => TRIES_IF_KNOWN,
+            Origin::Hearsay(_) => TRIES_IF_HEARSAY,
+        };
+        self.phase = if self.failures < tries {
+            Phase::Waiting(now + pause(self.failures - 1, chance))
+        } else {
+            Phase::Resting(now + REST)
+        };
     }
 
     fn add(&mut self, addresses: Vec<Multiaddr>) {

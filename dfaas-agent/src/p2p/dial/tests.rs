@@ -38,10 +38,35 @@ fn a_bootstrap_peer_is_dialled_for_ever_with_growing_pauses() {
     }
     now += Duration::from_mins(1);
     assert_eq!(plan.due(now).len(), 1);
-    plan.connected(peer);
+    plan.connected(peer, now);
     assert_eq!(wait(&mut plan, &mut now), u64::MAX, "a connected peer is not dialled");
     plan.lost(peer, now, 0.5);
     assert_eq!(wait(&mut plan, &mut now), 1, "the pause starts again after a connection");
+}
+
+/// It takes the handshake and ends the connection then, as one does that lists members, or speaks another muxer.
+#[test]
+fn a_peer_that_ends_each_connection_at_once_is_dialled_with_growing_pauses() {
+    let mut now = Instant::now();
+    let (first, known) = (PeerId::random(), PeerId::random());
+    let mut plan = plan(&[first], now);
+    let ended = |plan: &mut DialPlan, now: &mut Instant, peer, connected_for| {
+        let waited = wait(plan, now);
+        plan.connected(peer, *now);
+        *now += connected_for;
+        plan.lost(peer, *now, 0.5);
+        waited
+    };
+    let waits: Vec<u64> = (0..8).map(|_| ended(&mut plan, &mut now, first, Duration::from_millis(5))).collect();
+    assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30, 30]);
+    ended(&mut plan, &mut now, first, LASTING);
+    assert_eq!(ended(&mut plan, &mut now, first, LASTING), 1, "a connection that lasted was one");
+
+    let mut plan = self::plan(&[], now);
+    plan.learn_known(known, vec![address(1)], now);
+    plan.lost(known, now, 0.5);
+    let tries = (0..100).filter(|_| ended(&mut plan, &mut now, known, Duration::ZERO) != u64::MAX).count();
+    assert_eq!(tries + 1, TRIES_IF_KNOWN as usize, "given up like one that cannot be reached");
 }
 
 /// The original redials without a pause and never gets through its start (reference section 12, B2).
@@ -104,6 +129,7 @@ fn a_peer_that_was_connected_is_sought_for_some_minutes() {
     let mut plan = plan(&[], now);
     plan.learn_known(peer, vec![address(1)], now);
     assert_eq!(plan.due(now), [], "it is connected");
+    now += LASTING;
     let start = now;
     plan.lost(peer, now, 0.5);
     let mut tries = 0;
@@ -155,7 +181,7 @@ fn a_failure_of_a_dial_that_was_not_ours_changes_nothing() {
     let peer = PeerId::random();
     let mut plan = plan(&[peer], now);
     plan.due(now);
-    plan.connected(peer);
+    plan.connected(peer, now);
     assert_eq!(plan.failed(peer, now, 0.5), None);
     assert_eq!(plan.due(now + LONGEST_PAUSE), []);
     assert_eq!(plan.failed(PeerId::random(), now, 0.5), None);

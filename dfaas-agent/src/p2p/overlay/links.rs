@@ -58,7 +58,7 @@ impl Overlay {
             }
             ConnectedPoint::Listener { .. } => None,
         };
-        self.dial.connected(peer);
+        self.dial.connected(peer, Instant::now());
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node, Instant::now()));
         let first = entry.links.is_empty();
         entry.links.insert(connection, Link { made: Instant::now(), remote, dialled });
@@ -110,7 +110,7 @@ impl Overlay {
         if let DialError::DialPeerConditionFalse(_) = error
             && self.peers.contains_key(&peer)
         {
-            self.dial.connected(peer);
+            self.dial.connected(peer, Instant::now());
             return;
         }
         // Failures of dials that were not planned here count for nothing.
