@@ -1,6 +1,6 @@
 //! Multiaddresses: which of those that others tell us we are willing to dial.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
@@ -39,8 +39,8 @@ pub(super) fn split_peer(address: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
 
 /// An address of `peer` we were told of by somebody at `source`, if it may be dialled.
 ///
-/// Loopback and link-local addresses mean another host to everybody else: they count only if the source is
-/// such itself. Else a peer could make us knock at our own local services.
+/// Loopback, link-local and private addresses mean another host to everybody else: they count only if the source is
+/// such itself. Else a peer could make us knock at our own local services, and at those of our network.
 pub(super) fn dialable(address: &Multiaddr, peer: PeerId, source: IpAddr) -> Option<Multiaddr> {
     let bare = match split_peer(address) {
         Some((named, bare)) if named == peer => bare,
@@ -78,13 +78,27 @@ fn reachable(ip: IpAddr, source: IpAddr) -> bool {
         // A link-local IPv6 address says nothing without its interface.
         IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local(),
     };
-    !unusable && (!ip.is_loopback() || source.is_loopback()) && (!link_local(ip) || link_local(source))
+    !unusable
+        && (!ip.is_loopback() || source.is_loopback())
+        && (!link_local(ip) || link_local(source))
+        // Who reaches us from within our network, or this machine, may speak of our network.
+        && (!private(ip) || private(source) || source.is_loopback())
 }
 
 fn link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => Ipv6Addr::is_unicast_link_local(&ip),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+/// RFC 1918, RFC 6598, RFC 4193; link-local ones too: a peer on our link is on our network.
+fn private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            ip.is_private() || ip.is_link_local() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 
@@ -136,6 +150,28 @@ mod tests {
         let address = parse("/ip4/127.0.0.1/tcp/31600");
         assert!(dialable(&address, peer, "127.0.0.3".parse().unwrap()).is_some());
         assert!(dialable(&address, peer, "::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_private_address_counts_only_from_a_private_source() {
+        let peer = PeerId::random();
+        for private in ["/ip4/192.168.1.1", "/ip4/10.0.0.2", "/ip4/172.16.0.2", "/ip4/100.64.0.2", "/ip6/fd00::1"] {
+            let address = parse(&format!("{private}/tcp/31600"));
+            for (source, counts) in [
+                ("198.51.100.7", false),
+                ("2001:db8::1", false),
+                ("192.168.9.9", true),
+                ("fd00::2", true),
+                ("::1", true),
+            ] {
+                assert_eq!(
+                    dialable(&address, peer, source.parse().unwrap()).is_some(),
+                    counts,
+                    "{private} by {source}"
+                );
+            }
+        }
+        assert!(dialable(&parse("/ip4/198.51.100.8/tcp/1"), peer, "192.168.9.9".parse().unwrap()).is_some());
     }
 
     #[test]
