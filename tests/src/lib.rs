@@ -16,6 +16,7 @@
 //! * [`view`]: what the emulator shows
 //! * [`emulator`]: the command `federation run`
 //! * [`mod@bench`]: the command `federation bench`: the kernel path against the proxy it replaces
+//! * [`matrix`]: the command `federation matrix`: nodes on other kernels and drivers, as guests under QEMU
 //! * [`overlay`]: the command `federation overlay`: what many agents in one overlay pay
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod federation;
 pub mod flood;
 pub mod link;
 pub mod machine;
+pub mod matrix;
 pub mod netns;
 pub mod network;
 pub mod overlay;

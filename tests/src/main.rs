@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use dfaas_tests::{bench, emulator, machine, overlay};
+use dfaas_tests::{bench, emulator, machine, matrix, overlay};
 
 #[derive(Parser)]
 #[command(name = "federation", version, about)]
@@ -25,6 +25,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure what many agents in one overlay pay for knowing each other
     Overlay(overlay::OverlayArgs),
+    /// Try nodes on other kernels and network drivers, as guests under QEMU
+    Matrix(matrix::MatrixArgs),
     /// Remove what earlier runs have left, also those with --keep
     Clean,
 }
@@ -42,6 +44,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => emulator::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Overlay(args) => overlay::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Clean => emulator::clean(),
     }
 }
