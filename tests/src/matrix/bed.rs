@@ -119,7 +119,7 @@ impl Bed {
         for i in 0..self.nodes.len() {
             let limits = if pair { LIMITS[i] } else { LIMITS_ALONE };
             self.nodes[i].start_agent(limits, xdp, &bootstrap)?;
-            let status = self.wait(|nodes| nodes[i].status().map(|status| status.ready.then_some(status)))?;
+            let status = self.wait(|nodes| ready(&mut nodes[i]))?;
             if i == 0 {
                 let peer = format!("/ip4/{}/tcp/{OVERLAY_PORT}/p2p/{}", self.nodes[0].address, status.node);
                 bootstrap = format!("--bootstrap-nodes true --bootstrap-nodes-list {peer}");
@@ -200,6 +200,17 @@ impl Node {
         let log = self.guest.run(&format!("tail -n 15 {AGENT_LOG}"), SHORT).unwrap_or_else(|e| format!("{e:#}"));
         format!("{}: {}\n{}", self.name, log.trim(), self.guest.last_lines())
     }
+}
+
+/// Its status once it is ready.
+fn ready(node: &mut Node) -> Result<Option<Status>> {
+    let status = node.status()?;
+    if status.ready {
+        return Ok(Some(status));
+    }
+    let ill = status.components().into_iter().filter(|part| !part.healthy);
+    let ill: Vec<String> = ill.map(|part| format!("{}: {}", part.kind, part.detail)).collect();
+    bail!("{} is not ready: {}", node.name, ill.join("; "))
 }
 
 /// Every node sees every other one as up, and was granted what it does not serve itself.

@@ -77,7 +77,7 @@ fn add_programs(archive: &mut Archive, agent: &Path) -> Result<()> {
     add("/usr/bin/dfaas-agent", agent, &stripped(agent)?)?;
     for name in NEEDED.iter().chain(WELCOME) {
         match find(name) {
-            Some(file) => add(&format!("/usr/bin/{name}"), &file, &read(&file)?)?,
+            Some(file) => add(&format!("/usr/sbin/{name}"), &file, &read(&file)?)?,
             None if NEEDED.contains(name) => bail!("no {name} on this machine: `cargo xtask setup` installs it"),
             None => {}
         }

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first process of a guest: devices, the interface, then one command a line from the second serial port.
 /bin/busybox --install -s /bin
-export PATH=/usr/bin:/bin
+export PATH=/usr/sbin:/usr/bin:/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
