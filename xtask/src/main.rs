@@ -7,6 +7,7 @@ mod build_ebpf;
 mod check;
 mod ci;
 mod debian_root;
+mod matrix;
 mod project;
 mod root;
 mod run;
@@ -69,6 +70,12 @@ enum Command {
     /// All arguments go to the emulator's bench command: `cargo xtask bench --quick`, `cargo xtask bench forward reject`;
     /// `cargo xtask bench -- --help` shows them all.
     Bench(run::PassedArgs),
+    /// Set up, build, then try nodes on other kernels and network drivers, as guests under QEMU (needs root)
+    ///
+    /// Each cell is a kernel of the distribution and an emulated interface: two nodes boot, a client calls them. Kernels
+    /// are unpacked into target/matrix/kernels and kept; consoles and logs of the guests are in target/matrix/logs.
+    /// Fails if a call was lost, an answer was wrong, or a node runs in a lesser mode without saying why.
+    Matrix(matrix::MatrixArgs),
     /// Everything about the text of the code: format, lints, documentation, licences, names
     ///
     /// rustfmt; clippy for the host; clippy (or, where the kernel-side compiler has none, the compiler with -D warnings)
@@ -105,6 +112,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(passed) => run::federation(&project, "run", &passed),
         Command::Test(args) => test::run(&project, &args),
         Command::Bench(passed) => run::federation(&project, "bench", &passed),
+        Command::Matrix(args) => matrix::run(&project, &args),
         Command::Check(args) => check::run(&project, args),
         Command::DebianRoot(args) => debian_root::run(&project, &args),
     }

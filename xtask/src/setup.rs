@@ -1,6 +1,6 @@
 //! What a bare machine lacks: reported as a table, or installed. Never installs what is there.
 
-mod apt;
+pub(crate) mod apt;
 mod plan;
 mod report;
 mod this_machine;

@@ -127,7 +127,8 @@ fn end(qemu: &mut Child) {
 /// Emulated in software: a paravirtual KVM would not start kernels as distributions ship them.
 fn arguments(plan: &Plan, console: &Path, socket: &Path) -> Vec<String> {
     let number = plan.address.octets()[3];
-    let kernel_line = format!("console=ttyS0 quiet panic=-1 dfaas.name={} dfaas.address={}", plan.name, plan.address);
+    let kernel_line =
+        format!("console=ttyS0 quiet panic=-1 no_timer_check dfaas.name={} dfaas.address={}", plan.name, plan.address);
     let mut arguments: Vec<String> = ["-accel", "tcg,thread=multi", "-cpu", "max"].map(str::to_owned).into();
     arguments.extend(["-nodefaults", "-no-reboot", "-display", "none"].map(str::to_owned));
     arguments.extend([

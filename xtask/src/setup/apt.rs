@@ -42,7 +42,7 @@ fn is_number(name: &str) -> bool {
 }
 
 /// The version of each package that apt would install now; those it does not know are not in it.
-pub(super) fn candidates(packages: &[&str]) -> BTreeMap<String, String> {
+pub(crate) fn candidates(packages: &[&str]) -> BTreeMap<String, String> {
     let Some(program) = find_program(&["apt-cache"]) else { return BTreeMap::new() };
     let mut command = Command::new(program);
     command.arg("policy").args(packages).env("LC_ALL", "C");

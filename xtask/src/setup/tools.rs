@@ -67,6 +67,24 @@ pub(super) const ALL: &[Tool] = &[
         presence: Presence::NeededInCi,
         remedy: NODE,
         ..tool(
+            &["qemu-system-x86_64"],
+            Part::Tests,
+            "guests with other kernels and drivers (88 MB)",
+            Version::Printed(&["--version"]),
+            &[&["qemu-system-x86"]],
+        )
+    },
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(&["busybox"], Part::Tests, "the system in guests", Version::Printed(&["--help"]), &[&["busybox-static"]])
+    },
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(&["xz"], Part::Tests, "modules of their kernels", Version::Printed(&["--version"]), &[&["xz-utils"]])
+    },
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(
             &["node"],
             Part::Interop,
             "the foreign peer of tests/interop",
@@ -159,6 +177,8 @@ mod tests {
             ("bpftool v7.1.0\nusing libbpf v1.1", "7.1.0"),
             ("wrk debian/4.1.0-3+b2 [epoll] Copyright (C) 2012 Will Glozer", "4.1.0"),
             ("sha256sum (GNU coreutils) 9.1", "9.1"),
+            ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", "7.2.22"),
+            ("BusyBox v1.35.0 (Debian 1:1.35.0-4+deb12u1+b1) multi-call binary.", "1.35.0"),
         ] {
             assert_eq!(first_version(text), Some(version));
         }

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -14,9 +15,10 @@ use serde_json::Value;
 use super::{ReferenceData, Report, Runner, Verdict, foreign_peer};
 use crate::{
     ci::is_ci,
+    matrix,
     project::{Project, with_system_folders},
     root,
-    step::Step,
+    step::{Step, text_of},
 };
 
 const BUILD_LIMIT: Duration = Duration::from_mins(45);
@@ -41,6 +43,14 @@ pub(super) fn run(project: &Project, filter: Option<&str>, data: &ReferenceData,
             && let Err(error) = foreign_peer::install(project)
         {
             // The first line says what is wrong, the rest is in the log.
+            let reason = format!("{error:#}");
+            all.leave_out(&suite.name, reason.lines().next().unwrap_or_default(), is_ci());
+            continue;
+        }
+        if suite.name == matrix::SUITE
+            && has_tests(&suite, filter)
+            && let Err(error) = matrix::prepare_suite(project)
+        {
             let reason = format!("{error:#}");
             all.leave_out(&suite.name, reason.lines().next().unwrap_or_default(), is_ci());
             continue;
@@ -70,6 +80,13 @@ fn suite_in(line: &str) -> Option<Suite> {
     let target = message["target"]["name"].as_str()?;
     let name = if is_integration { format!("tests/{target}") } else { format!("{target} (unit tests)") };
     Some(Suite { name, executable, is_integration })
+}
+
+/// Without any there is nothing to prepare.
+fn has_tests(suite: &Suite, filter: Option<&str>) -> bool {
+    let mut command = Command::new(&suite.executable);
+    command.args(["--list", "--format=terse"]).args(filter);
+    text_of(command).is_none_or(|list| list.lines().any(|line| line.ends_with(": test")))
 }
 
 fn run_one(project: &Project, suite: &Suite, filter: Option<&str>, data: &ReferenceData) -> Result<Runner> {
