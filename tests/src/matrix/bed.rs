@@ -37,6 +37,8 @@ const AGENT_LOG: &str = "/tmp/agent.log";
 /// What the functions of each node may take, calls per second: `figlet` is served by both, `shasum` by the second
 /// alone, `ocr` by the first alone, and `env` is what refusals are tried with.
 const LIMITS: [&str; 2] = ["figlet=200,shasum=0,ocr=200,env=1", "figlet=200,shasum=200,ocr=0,env=1"];
+/// An emulated machine may stand still for seconds: its peer is not to take it for dead.
+const PATIENCE: &str = "--peer-timeout 60s --grant-lifetime 5m --burst 2s";
 /// A node without another one serves all.
 const LIMITS_ALONE: &str = "figlet=200,shasum=200,ocr=200,env=1";
 
@@ -177,7 +179,7 @@ impl Node {
         let xdp = xdp.map_or("auto".to_owned(), |place| place.to_string());
         let line = format!(
             "RUST_BACKTRACE=1 dfaas-agent run --interface eth0 --xdp {xdp} --platform embedded \
-             --rate-limits {limits} {bootstrap} > {AGENT_LOG} 2>&1 &"
+             --rate-limits {limits} {PATIENCE} {bootstrap} > {AGENT_LOG} 2>&1 &"
         );
         self.guest.run(&line, SHORT).map(drop)
     }
