@@ -66,6 +66,9 @@ pub struct MatrixArgs {
     /// Only say which interfaces and cases there are
     #[arg(long)]
     list: bool,
+    /// Another QEMU than the installed one
+    #[arg(long, value_name = "FILE", default_value = QEMU)]
+    qemu: String,
     /// The agent's program [default: dfaas-agent beside this program]
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
@@ -76,7 +79,7 @@ pub struct MatrixArgs {
 
 pub fn run(args: &MatrixArgs) -> Result<ExitCode> {
     if args.list {
-        list()?;
+        list(&args.qemu)?;
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(nix::unistd::geteuid().is_root(), "not root: the guests' network needs it");
@@ -104,17 +107,17 @@ pub fn run(args: &MatrixArgs) -> Result<ExitCode> {
 
 impl MatrixArgs {
     fn setups(&self) -> Result<Vec<Setup>> {
-        let (known, unknown) = nic::known_to(QEMU)?;
+        let (known, unknown) = nic::known_to(&self.qemu)?;
         let wanted = if self.nics.is_empty() { &known } else { &self.nics };
         let lacking = wanted.iter().chain(&self.peer_nic).find(|nic| unknown.contains(nic));
         ensure!(
             lacking.is_none(),
-            "this {QEMU} has no {}: expected one of those that --list names",
+            "this QEMU has no {}: expected one of those that --list names",
             lacking.map_or("", |nic| nic.name)
         );
         if self.nics.is_empty() {
             for nic in &unknown {
-                eprintln!("not run: {nic}, which this {QEMU} has not");
+                eprintln!("not run: {nic}, which this QEMU has not");
             }
         }
         let agent = match &self.agent {
@@ -136,7 +139,7 @@ impl MatrixArgs {
         let second = pair.then(|| self.peer_nic.unwrap_or(nic));
         let nics: Vec<Nic> = [nic].into_iter().chain(second).collect();
         let logs = self.directory.join(format!("{}-{nic}", kernel.release));
-        Setup { kernel, nics, xdp: self.xdp, agent: agent.to_owned(), logs }
+        Setup { kernel, nics, xdp: self.xdp, qemu: self.qemu.clone(), agent: agent.to_owned(), logs }
     }
 
     fn wanted_cases(&self) -> Vec<Case> {
@@ -144,13 +147,13 @@ impl MatrixArgs {
     }
 }
 
-fn list() -> Result<()> {
-    let (known, unknown) = nic::known_to(QEMU)?;
+fn list(qemu: &str) -> Result<()> {
+    let (known, unknown) = nic::known_to(qemu)?;
     for nic in &known {
         view::print(&format!("interface  {nic}"))?;
     }
     for nic in &unknown {
-        view::print(&format!("interface  {nic} (not in this {QEMU})"))?;
+        view::print(&format!("interface  {nic} (not in this QEMU)"))?;
     }
     for case in Case::ALL {
         view::print(&format!("case       {:<9}  {}", case.name(), case.text()))?;

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use dfaas_tests::{
-    matrix::{Case, Cell, Kernel, Setup},
+    matrix::{Case, Cell, Kernel, QEMU, Setup},
     stop::Stop,
 };
 
@@ -27,7 +27,7 @@ fn tried(nics: &[&str]) -> Cell {
     let kernel = Kernel::find(&target.join("kernels"), KERNEL).unwrap_or_else(|error| panic!("{error:#}"));
     let logs = target.join("logs").join(format!("test-{}", nics.join("-")));
     let nics = nics.iter().map(|nic| nic.parse().unwrap()).collect();
-    let setup = Setup { kernel, nics, xdp: None, agent: programs().join("dfaas-agent"), logs };
+    let setup = Setup { kernel, nics, xdp: None, qemu: QEMU.to_owned(), agent: programs().join("dfaas-agent"), logs };
     let cell = Cell::run(&setup, Case::ALL, &Stop::default(), &|text| println!("{text}"));
     let faults = cell.faults();
     assert!(faults.is_empty(), "{}: {}\nlogs: {}", cell.text(), faults.join("\n"), setup.logs.display());

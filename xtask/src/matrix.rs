@@ -43,6 +43,9 @@ pub(crate) struct MatrixArgs {
     /// Where XDP runs: native or generic [default: native, else generic]
     #[arg(long, value_name = "PLACE")]
     xdp: Option<String>,
+    /// Another QEMU than the installed one
+    #[arg(long, value_name = "FILE")]
+    qemu: Option<String>,
     /// Results as JSON, one cell a line
     #[arg(long)]
     json: bool,
@@ -89,7 +92,7 @@ impl MatrixArgs {
     fn passed_on(&self) -> Vec<String> {
         let options = [("--nic", &self.nics), ("--case", &self.cases)];
         let options = options.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-        let single = [("--peer-nic", &self.peer_nic), ("--xdp", &self.xdp)];
+        let single = [("--peer-nic", &self.peer_nic), ("--xdp", &self.xdp), ("--qemu", &self.qemu)];
         let single = single.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let words = options.chain(single).flat_map(|(name, value)| [name.to_owned(), value.clone()]);
         words.chain(self.json.then(|| "--json".to_owned())).collect()

@@ -50,6 +50,8 @@ pub struct Setup {
     pub nics: Vec<Nic>,
     /// `None`: native, else generic.
     pub xdp: Option<XdpPlace>,
+    /// Its program, by name or file.
+    pub qemu: String,
     /// The agent's program.
     pub agent: PathBuf,
     /// For the logs of the guests.
@@ -102,6 +104,7 @@ impl Bed {
         let address = address(i as u8 + 1);
         let plan = Plan {
             name,
+            qemu: &setup.qemu,
             address,
             kernel: setup.kernel.image(),
             archive,

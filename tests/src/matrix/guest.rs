@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::nic::Nic;
 use crate::netns::Namespace;
 
-/// QEMU's program.
+/// QEMU's program, as it is installed.
 pub const QEMU: &str = "qemu-system-x86_64";
 /// Of a guest with one queue; the file system is in it twice while it is unpacked.
 const MEMORY_MIB: u32 = 768;
@@ -31,6 +31,7 @@ const SHOWN_BYTES: usize = 1500;
 /// What a guest is made of.
 pub(super) struct Plan<'a> {
     pub(super) name: &'a str,
+    pub(super) qemu: &'a str,
     pub(super) address: Ipv4Addr,
     pub(super) kernel: PathBuf,
     pub(super) archive: &'a Path,
@@ -60,7 +61,7 @@ impl Guest {
         let messages = plan.logs.join(format!("{}.qemu", plan.name));
         let socket = plan.run.join(format!("{}.socket", plan.name));
         let log = File::create(&messages).with_context(|| format!("cannot write {}", messages.display()))?;
-        let mut command = Command::new(QEMU);
+        let mut command = Command::new(plan.qemu);
         command.args(arguments(plan, &console, &socket));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut qemu = namespace.spawn(&mut command)?;
@@ -158,12 +159,12 @@ fn connect(socket: &Path, qemu: &mut Child) -> Result<UnixStream> {
         match UnixStream::connect(socket) {
             Ok(stream) => return Ok(stream),
             Err(error) if Instant::now() > deadline => {
-                return Err(error).with_context(|| format!("{QEMU} does not listen on {}", socket.display()));
+                return Err(error).with_context(|| format!("QEMU does not listen on {}", socket.display()));
             }
             Err(_) => {}
         }
         if let Some(status) = qemu.try_wait()? {
-            bail!("{QEMU} has ended, {status}");
+            bail!("QEMU has ended, {status}");
         }
         thread::sleep(POLL);
     }
