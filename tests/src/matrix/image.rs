@@ -44,7 +44,7 @@ pub(super) fn build(kernel: &Kernel, nics: &[Nic], agent: &Path) -> Result<Vec<u
     }
     add_programs(&mut archive, agent)?;
     let modules: Vec<&str> = nics.iter().flat_map(|nic| nic.modules).copied().collect();
-    add_modules(&mut archive, &Modules::find(&kernel.modules()?)?, &modules)
+    add_modules(&mut archive, &Modules::find(&kernel.modules())?, &modules)
         .with_context(|| format!("modules of kernel {}", kernel.release))?;
     Ok(archive.finish())
 }

@@ -1,11 +1,11 @@
-//! Kernels that `cargo xtask matrix` has unpacked: `FOLDER/RELEASE/{boot/vmlinuz-RELEASE,lib/modules/RELEASE}`.
+//! Kernels that `cargo xtask matrix` has unpacked: `FOLDER/RELEASE/{vmlinuz,modules}`.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
@@ -30,20 +30,12 @@ impl Kernel {
 
     /// What a boot loader would load.
     pub(super) fn image(&self) -> PathBuf {
-        self.folder.join("boot").join(format!("vmlinuz-{}", self.release))
+        self.folder.join("vmlinuz")
     }
 
-    /// With `modules.builtin` in it.
-    pub(super) fn modules(&self) -> Result<PathBuf> {
-        let places = ["lib/modules", "usr/lib/modules"].map(|place| self.folder.join(place).join(&self.release));
-        let found = places.into_iter().find(|place| place.is_dir());
-        found.with_context(|| format!("no modules in {}: remove it, and fetch it again", self.folder.display()))
-    }
-
-    /// `(6, 12)` of `6.12.117+deb12-amd64`.
-    pub fn version(&self) -> (u64, u64) {
-        let numbers = numbers(&self.release);
-        (numbers.first().copied().unwrap_or(0), numbers.get(1).copied().unwrap_or(0))
+    /// What it has as `/lib/modules/RELEASE` when it runs.
+    pub(super) fn modules(&self) -> PathBuf {
+        self.folder.join("modules")
     }
 }
 

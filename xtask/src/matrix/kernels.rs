@@ -90,18 +90,36 @@ fn bring(project: &Project, kernel: &Package) -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let work = tempfile::Builder::new().prefix(".").tempdir_in(&folder)?;
     let mut command = Command::new(find_program(&["apt-get"]).context("no apt-get on this machine")?);
-    command.args(["download", &kernel.name]).current_dir(work.path());
+    command.arg("download").arg(&kernel.name).args(parts(kernel)).current_dir(work.path());
     Step::new(format!("kernel {} (apt-get download)", kernel.release), command, LIMIT).run(project)?;
-    let entries = fs::read_dir(work.path())?.flatten().map(|entry| entry.path());
-    let package = entries.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    let package = package.with_context(|| format!("apt-get has downloaded no package {}", kernel.name))?;
     let new = work.path().join("new");
     fs::create_dir(&new)?;
-    unpack(&package, &new)?;
-    let image = new.join("boot").join(format!("vmlinuz-{}", kernel.release));
-    ensure!(image.is_file(), "{} has no kernel {}", kernel.name, kernel.release);
+    let files = fs::read_dir(work.path())?.flatten().map(|entry| entry.path());
+    for package in files.filter(|path| path.extension().is_some_and(|extension| extension == "deb")) {
+        unpack(&package, &new)?;
+    }
+    let ordered = work.path().join("ordered");
+    order(&new, &ordered, &kernel.release).with_context(|| format!("package {}", kernel.name))?;
     let place = folder.join(&kernel.release);
-    fs::rename(&new, &place).with_context(|| format!("cannot make {}", place.display()))
+    fs::rename(&ordered, &place).with_context(|| format!("cannot make {}", place.display()))
+}
+
+/// Newer packages of kernels are empty, and depend on these.
+fn parts(kernel: &Package) -> Vec<String> {
+    let names = ["base", "binary", "modules"].map(|part| format!("linux-{part}-{}", kernel.release));
+    names.into_iter().filter(|name| apt::candidate(name).is_some()).collect()
+}
+
+/// Moves what guests need to where they look for it, wherever this release of Debian has it.
+fn order(unpacked: &Path, ordered: &Path, release: &str) -> Result<()> {
+    let modules = ["lib/modules", "usr/lib/modules"].map(|place| unpacked.join(place).join(release));
+    let modules = modules.into_iter().find(|folder| folder.join("kernel").is_dir()).context("no modules in it")?;
+    let images = [unpacked.join("boot").join(format!("vmlinuz-{release}")), modules.join("vmlinuz")];
+    let image = images.into_iter().find(|file| file.is_file()).context("no kernel in it")?;
+    fs::create_dir(ordered)?;
+    fs::rename(image, ordered.join("vmlinuz"))?;
+    fs::rename(modules, ordered.join("modules"))?;
+    Ok(())
 }
 
 fn unpack(package: &Path, into: &Path) -> Result<()> {
