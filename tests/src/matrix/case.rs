@@ -20,7 +20,7 @@ use super::bed::Bed;
 use crate::client::{Answer, Call};
 
 /// A call that takes longer hangs.
-const CALL: Duration = Duration::from_mins(3);
+const CALL: Duration = Duration::from_mins(1);
 /// Calls under way at once.
 const AT_ONCE: usize = 4;
 /// After so many lost ones the rest would tell nothing new.

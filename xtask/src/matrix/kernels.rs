@@ -135,3 +135,35 @@ fn unpack(package: &Path, into: &Path) -> Result<()> {
     ensure!(unpacked.success() && read.success(), "{} cannot be unpacked: {read}, {unpacked}", package.display());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both files, and whether they are where guests look for them.
+    fn ordered(files: &[&str]) -> Result<bool> {
+        let folder = tempfile::tempdir()?;
+        for file in files {
+            let file = folder.path().join("unpacked").join(file);
+            fs::create_dir_all(file.parent().context("no folder")?)?;
+            fs::write(file, "")?;
+        }
+        let place = folder.path().join("ordered");
+        order(&folder.path().join("unpacked"), &place, "7.3.4")?;
+        Ok(place.join("vmlinuz").is_file() && place.join("modules/kernel/net/x.ko.xz").is_file())
+    }
+
+    #[test]
+    fn a_kernel_is_found_wherever_its_package_has_it() {
+        assert!(ordered(&["boot/vmlinuz-7.3.4", "lib/modules/7.3.4/kernel/net/x.ko.xz"]).unwrap());
+        assert!(ordered(&["usr/lib/modules/7.3.4/vmlinuz", "usr/lib/modules/7.3.4/kernel/net/x.ko.xz"]).unwrap());
+    }
+
+    #[test]
+    fn a_package_that_lacks_something_is_told_what() {
+        let error = ordered(&["usr/share/doc/x"]).unwrap_err().to_string();
+        assert_eq!(error, "no modules in it");
+        let error = ordered(&["boot/vmlinuz-7.3.5", "lib/modules/7.3.4/kernel/net/x.ko"]).unwrap_err().to_string();
+        assert_eq!(error, "no kernel in it");
+    }
+}
