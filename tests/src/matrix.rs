@@ -36,6 +36,7 @@ use dfaas_agent::kernel::mode::XdpPlace;
 use crate::{
     emulator::{progress::Progress, xdp_place},
     federation::remove_leftovers,
+    machine,
     stop::Stop,
     view,
 };
@@ -82,7 +83,7 @@ pub fn run(args: &MatrixArgs) -> Result<ExitCode> {
         list(&args.qemu)?;
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(nix::unistd::geteuid().is_root(), "not root: the guests' network needs it");
+    machine::prepare()?;
     let stop = Stop::on_signals()?;
     remove_leftovers(false)?;
     let mut cells = Vec::new();

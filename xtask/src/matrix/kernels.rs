@@ -107,7 +107,7 @@ fn bring(project: &Project, kernel: &Package) -> Result<()> {
 /// Newer packages of kernels are empty, and depend on these.
 fn parts(kernel: &Package) -> Vec<String> {
     let names = ["base", "binary", "modules"].map(|part| format!("linux-{part}-{}", kernel.release));
-    names.into_iter().filter(|name| apt::candidate(name).is_some()).collect()
+    apt::candidates(&names.each_ref().map(String::as_str)).into_keys().collect()
 }
 
 /// Moves what guests need to where they look for it, wherever this release of Debian has it.

@@ -65,7 +65,6 @@ pub(super) const ALL: &[Tool] = &[
     tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {
         presence: Presence::NeededInCi,
-        remedy: NODE,
         ..tool(
             &["qemu-system-x86_64"],
             Part::Tests,
@@ -84,6 +83,7 @@ pub(super) const ALL: &[Tool] = &[
     },
     Tool {
         presence: Presence::NeededInCi,
+        remedy: NODE,
         ..tool(
             &["node"],
             Part::Interop,
