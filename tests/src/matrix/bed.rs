@@ -1,6 +1,7 @@
 //! Guests on a bridge of their own with a client beside them, and the agents in them.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -192,6 +193,12 @@ impl Node {
         serde_json::from_str(text.trim()).with_context(|| format!("status of {}", self.name))
     }
 
+    /// Instructions that this kernel's verifier went through, by program; empty where the guest has no bpftool.
+    pub(super) fn verified(&mut self) -> BTreeMap<String, u64> {
+        let text = self.guest.run("bpftool -j prog show", SHORT).unwrap_or_default();
+        verified_in(&text)
+    }
+
     /// Writes down what the agent has said and how it is.
     pub(super) fn keep_log(&mut self, folder: &Path) -> Result<()> {
         let lines = [format!("tail -n 200 {AGENT_LOG}"), "dmesg | tail -n 30".to_owned(), STATUS.to_owned()];
@@ -205,6 +212,15 @@ impl Node {
         let log = self.guest.run(&format!("tail -n 15 {AGENT_LOG}"), SHORT).unwrap_or_else(|e| format!("{e:#}"));
         format!("{}: {}\n{}", self.name, log.trim(), self.guest.last_lines())
     }
+}
+
+fn verified_in(text: &str) -> BTreeMap<String, u64> {
+    let programs: Vec<serde_json::Value> = serde_json::from_str(text.trim()).unwrap_or_default();
+    let ours = programs.iter().filter_map(|program| {
+        let name = program["name"].as_str().filter(|name| name.starts_with("dfaas"))?;
+        Some((name.to_owned(), program["verified_insns"].as_u64()?))
+    });
+    ours.collect()
 }
 
 /// Its status once it is ready.
@@ -246,4 +262,17 @@ fn network(lease: &Lease) -> Result<Namespace> {
 fn address(number: u8) -> Ipv4Addr {
     let [a, b, c] = SUBNET;
     Ipv4Addr::new(a, b, c, number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_work_on_our_programs_is_told_and_on_others_is_not() {
+        let text = r#"[{"id":2,"type":"xdp","name":"dfaas_xdp","verified_insns":99},{"name":"hid","verified_insns":5},
+                       {"name":"dfaas_pass"}]"#;
+        assert_eq!(verified_in(text), BTreeMap::from([("dfaas_xdp".to_owned(), 99)]));
+        assert!(verified_in("bpftool: not found").is_empty());
+    }
 }

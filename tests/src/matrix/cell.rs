@@ -1,6 +1,6 @@
 //! One cell of the matrix: a kernel and the interfaces of the nodes, and what came of the cases.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::Result;
 use dfaas_agent::{kernel::mode::Mode, status::KernelStatus};
@@ -34,6 +34,8 @@ pub struct Path {
     pub xdp: String,
     /// Why it is not a better one.
     pub why: Vec<String>,
+    /// Instructions that this kernel's verifier went through, by program.
+    pub verified: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -44,8 +46,8 @@ pub struct Tried {
 }
 
 impl Path {
-    fn of(kernel: &KernelStatus) -> Self {
-        Self { mode: kernel.mode, xdp: kernel.xdp.clone(), why: kernel.why.clone() }
+    fn of(kernel: &KernelStatus, verified: BTreeMap<String, u64>) -> Self {
+        Self { mode: kernel.mode, xdp: kernel.xdp.clone(), why: kernel.why.clone(), verified }
     }
 
     pub fn is_best(&self) -> bool {
@@ -77,7 +79,8 @@ impl Cell {
     fn fill(&mut self, setup: &Setup, cases: &[Case], stop: &Stop, say: &dyn Fn(&str)) -> Result<()> {
         let mut bed = Bed::start(setup, stop, say)?;
         for node in 0..setup.nics.len() {
-            self.nodes.push(Path::of(&bed.status(node)?.kernel));
+            let verified = bed.nodes[node].verified();
+            self.nodes.push(Path::of(&bed.status(node)?.kernel, verified));
         }
         let enough = |case: &&Case| setup.nics.len() > 1 || !case.needs_peer();
         for case in cases.iter().filter(enough) {
@@ -109,6 +112,17 @@ impl Cell {
         reasons
     }
 
+    /// How much work the programs were for this kernel's verifier.
+    pub fn verifier(&self) -> Vec<String> {
+        let told = self.nodes.first().filter(|node| !node.verified.is_empty());
+        told.map(|node| {
+            let programs: Vec<String> = node.verified.iter().map(|(name, n)| format!("{name} {n}")).collect();
+            format!("{} instructions", programs.join(", "))
+        })
+        .into_iter()
+        .collect()
+    }
+
     /// For the table: how the kernel path runs, and whether all is well.
     pub fn text(&self) -> String {
         let mut paths: Vec<String> = self.nodes.iter().map(Path::text).collect();
@@ -129,7 +143,12 @@ mod tests {
     use super::*;
 
     fn cell(mode: Mode, xdp: &str, why: &[&str], errors: &[Option<&str>]) -> Cell {
-        let node = Path { mode, xdp: xdp.to_owned(), why: why.iter().map(|text| (*text).to_owned()).collect() };
+        let node = Path {
+            mode,
+            xdp: xdp.to_owned(),
+            why: why.iter().map(|text| (*text).to_owned()).collect(),
+            verified: BTreeMap::new(),
+        };
         let cases = errors.iter().map(|error| Tried { case: "local", error: error.map(str::to_owned) });
         Cell {
             kernel: "6.12".to_owned(),

@@ -7,7 +7,11 @@ use super::cell::Cell;
 /// For people, and as it stands in docs/networks.md; then what is wrong, then why modes are not better.
 pub(super) fn text(cells: &[Cell]) -> String {
     let mut lines = vec![table(cells)];
-    for (title, of) in [("wrong", Cell::faults as fn(&Cell) -> Vec<String>), ("why not better", Cell::reasons)] {
+    for (title, of) in [
+        ("wrong", Cell::faults as fn(&Cell) -> Vec<String>),
+        ("why not better", Cell::reasons),
+        ("verified", Cell::verifier),
+    ] {
         for cell in cells {
             lines.extend(of(cell).iter().map(|text| format!("{title}: {}, {}: {text}", cell.kernel, nics(cell))));
         }
