@@ -29,7 +29,7 @@ pub struct Route {
     pub deployed: u32,
     /// What this node may serve.
     pub local: Limit,
-    /// Burst of all limits towards peers, and of those from peers.
+    /// Burst of all limits towards peers, and of those from peers, as [`Limit::sharing`] takes it.
     pub out_burst_ns: u64,
     pub in_burst_ns: u64,
     /// By peer: interval of what it accepts from us, ns.

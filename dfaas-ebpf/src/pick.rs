@@ -4,7 +4,7 @@ use aya_ebpf::helpers as h;
 use dfaas_common::{
     flow::{LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
     http::Name,
-    limit,
+    limit::{self, Limit},
     peer::MAX_PEERS,
     route::{Buckets, LOCAL_FIRST, NO_FUNCTION, Route, SLOT_LOCAL, SLOT_PROXY, SLOT_REFUSE},
     settings::ANSWER_BUSY,
@@ -100,11 +100,11 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
     picked(REFUSED, ANSWER_BUSY)
 }
 
-/// Takes a token of what this node may serve.
+/// Takes a token of what this node may serve; `ahead_ns` is the part of the burst that this call may use.
 #[inline(always)]
-pub(crate) fn take_local(route: &Route, buckets: *mut Buckets, now_ns: u64, burst_ns: u64) -> bool {
+pub(crate) fn take_local(route: &Route, buckets: *mut Buckets, now_ns: u64, ahead_ns: u64) -> bool {
     // SAFETY: a live map value; only the field's address is taken.
-    take(unsafe { &raw mut (*buckets).local_tat_ns }, now_ns, route.local.interval_ns, burst_ns)
+    take(unsafe { &raw mut (*buckets).local_tat_ns }, now_ns, route.local, ahead_ns)
 }
 
 /// Takes a token of what a peer grants us, if it takes calls at all.
@@ -113,28 +113,50 @@ fn peer_takes(route: &Route, buckets: *mut Buckets, number: u32, now_ns: u64) ->
     let index = number as usize & (MAX_PEERS - 1);
     // SAFETY: the index is masked to the array; only the address is taken.
     let tat = unsafe { (&raw mut (*buckets).out_tat_ns).cast::<u64>().add(index) };
-    maps::peer(number).is_some_and(|peer| peer.takes_calls(now_ns))
-        && take(tat, now_ns, route.out_interval_ns[index], route.out_burst_ns)
+    let granted = Limit::sharing(route.out_interval_ns[index], route.out_burst_ns);
+    maps::peer(number).is_some_and(|peer| peer.takes_calls(now_ns)) && take(tat, now_ns, granted, granted.burst_ns)
 }
 
-/// Takes a token, without a lock. Three lost races in a row admit the call: rather one too many than a wrong refusal.
+/// Takes a token; `ahead_ns` is the part of the burst that this call may use.
 #[inline(always)]
-pub(crate) fn take(tat: *mut u64, now_ns: u64, interval_ns: u64, burst_ns: u64) -> bool {
-    match interval_ns {
-        limit::OPEN => return true,
-        limit::CLOSED => return false,
-        _ => {}
+pub(crate) fn take(tat: *mut u64, now_ns: u64, limit: Limit, ahead_ns: u64) -> bool {
+    match limit.interval_ns {
+        limit::OPEN => true,
+        limit::CLOSED => false,
+        interval_ns => take_token(tat, now_ns, interval_ns, limit.burst_ns, ahead_ns) != 0,
     }
+}
+
+/// Without a lock: three lost races in a row admit a call that was within the limit, rather one too many than a wrong
+/// refusal. A function of its own that the verifier checks once and alone.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn take_token(tat: *mut u64, now_ns: u64, interval_ns: u64, burst_ns: u64, ahead_ns: u64) -> u32 {
+    if tat.is_null() {
+        return 0;
+    }
+    let limit = Limit { interval_ns, burst_ns };
     // SAFETY: an aligned word in a map value.
     let mut old = unsafe { tat.read_volatile() };
+    let mut admitted = 0;
     for _ in 0..3 {
-        let Some(new) = limit::admit(old, now_ns, interval_ns, burst_ns) else { return false };
+        let new = match limit::admit(old, now_ns, limit, ahead_ns) {
+            Ok(new) => {
+                admitted = 1;
+                new
+            }
+            Err(kept) if kept == old => return 0,
+            Err(kept) => {
+                admitted = 0;
+                kept
+            }
+        };
         // SAFETY: as above.
         let was = unsafe { atomic::compare_exchange(tat, old, new) };
         if was == old {
-            return true;
+            break;
         }
         old = was;
     }
-    true
+    admitted
 }

@@ -13,6 +13,8 @@ mod bed;
 mod bodies;
 #[path = "traffic/flood.rs"]
 mod flood;
+#[path = "traffic/limits.rs"]
+mod limits;
 #[path = "traffic/loss.rs"]
 mod loss;
 #[path = "traffic/peers.rs"]

@@ -32,21 +32,16 @@ pub(crate) fn route(
     kept: f64,
     burst: Duration,
 ) -> Route {
-    let burst = burst.max(LEAST_BURST);
+    let burst_ns = burst.max(LEAST_BURST).as_nanos() as u64;
     let limit = table.local_limit.map(|limit| (limit - kept).max(0.0));
-    let rate_burst = |rate: f64| burst_ns(rate, burst);
     let numbered = |map: &BTreeMap<NodeId, f64>| -> Vec<(usize, f64)> {
         map.iter().filter_map(|(id, rate)| Some((*numbers.get(id)? as usize, *rate))).collect()
     };
     let unlimited_out = table.shape == Shape::Weighted && table.limits_out.is_empty();
     let mut out_interval_ns = [if unlimited_out { limit::OPEN } else { limit::CLOSED }; MAX_PEERS];
     let mut in_interval_ns = [limit::CLOSED; MAX_PEERS];
-    let mut slowest = f64::INFINITY;
     for (number, rate) in numbered(&table.limits_out) {
         out_interval_ns[number] = limit::interval(rate);
-        if rate > 0.0 {
-            slowest = slowest.min(rate);
-        }
     }
     for (number, rate) in numbered(&table.limits_in) {
         in_interval_ns[number] = limit::interval(rate * TOLERANCE);
@@ -62,9 +57,9 @@ pub(crate) fn route(
         version,
         shape: if table.shape == Shape::LocalFirst { LOCAL_FIRST } else { WEIGHTED },
         deployed: table.deployed.into(),
-        local: limit.map_or(Limit::OPEN, |rate| Limit::new(rate, rate_burst(rate))),
-        out_burst_ns: rate_burst(slowest),
-        in_burst_ns: 2 * burst.as_nanos() as u64,
+        local: limit.map_or(Limit::OPEN, |rate| Limit::sharing(limit::interval(rate), burst_ns)),
+        out_burst_ns: burst_ns,
+        in_burst_ns: 2 * burst_ns,
         out_interval_ns,
         in_interval_ns,
         name: text(name),
@@ -79,12 +74,6 @@ fn text(name: &FunctionName) -> [i8; NAME_LEN] {
         *to = from.cast_signed();
     }
     text
-}
-
-/// At least one interval, so that two calls may come at once however low the rate.
-fn burst_ns(rate: f64, burst: Duration) -> u64 {
-    let interval = if rate > 0.0 && rate.is_finite() { limit::interval(rate) } else { 0 };
-    interval.min(1_000_000_000).max(burst.as_nanos() as u64)
 }
 
 #[cfg(test)]
@@ -119,17 +108,15 @@ mod tests {
         let table = FunctionTable { local_limit: Some(1000.0), ..table() };
         let route = route(&function("f"), &table, 0, 1, &BTreeMap::new(), 0.0, Duration::ZERO);
         let tick = 10_000_000;
-        for burst_ns in [route.local.burst_ns, route.local.burst_ns / 2] {
+        for ahead_ns in [route.local.burst_ns, route.local.burst_ns / 2] {
             let mut tat = 0;
             let calls = (1..=5000u64).map(|call| call * 1_000_000 / tick * tick);
-            let refused = calls.filter(|now| match limit::admit(tat, *now, route.local.interval_ns, burst_ns) {
-                Some(next) => {
-                    tat = next;
-                    false
-                }
-                None => true,
+            let refused = calls.filter(|now| {
+                let answer = limit::admit(tat, *now, route.local, ahead_ns);
+                tat = answer.unwrap_or_else(|kept| kept);
+                answer.is_err()
             });
-            assert_eq!(refused.count(), 0, "{burst_ns} ns");
+            assert_eq!(refused.count(), 0, "{ahead_ns} ns");
         }
     }
 
@@ -140,6 +127,7 @@ mod tests {
         assert_eq!((route.function, route.version, route.shape, route.deployed), (4, 9, LOCAL_FIRST, 1));
         assert_eq!(route.local, Limit { interval_ns: 100_000_000, burst_ns: 200_000_000 });
         assert_eq!((route.out_interval_ns[7], route.out_interval_ns[3]), (50_000_000, 33_333_333));
+        assert_eq!((route.out_burst_ns, route.in_burst_ns), (200_000_000, 400_000_000));
         assert_eq!(route.out_interval_ns[0], limit::CLOSED);
         assert_eq!(route.in_interval_ns[7], limit::interval(5.25));
         assert_eq!(route.in_interval_ns[3], limit::CLOSED);

@@ -37,6 +37,9 @@ pub(crate) const TO_PEER: PairCounters = PairCounters { forwarded: 1, received: 
 /// Far apart: at most one call within a test.
 const ONE_A_DAY: Limit = Limit { interval_ns: 86_400_000_000_000, burst_ns: 0 };
 
+/// Longer than a call takes, shorter than [`idle`].
+pub(crate) const QUICK: Limit = Limit { interval_ns: 20_000_000, burst_ns: 0 };
+
 /// Placed here, as a call of the function.
 pub(crate) fn local(row: Row, connection: Connection) -> Row {
     row.passes(FirstToLocal)
@@ -182,6 +185,11 @@ fn limits(now: Now) -> Vec<Row> {
     once.out_interval_ns[2] = ONE_A_DAY.interval_ns;
     let mut slot_limit = weighted(&[(SLOT_LOCAL, 1), (3, 1)]);
     slot_limit.local = Limit::CLOSED;
+    let granting = |interval_ns| {
+        let mut route = by_slots(&[(2, 1)]);
+        route.out_interval_ns[2] = interval_ns;
+        route
+    };
     vec![
         local(call("limit of this node: the first call here").route(limited(0)), c),
         to(
@@ -208,7 +216,34 @@ fn limits(now: Now) -> Vec<Row> {
         to(call("grant of B: closed, so C").route(to_c), C, &first, c),
         // Turns: B takes the first, C the second; the third is B's, which is out of grant.
         to(call("grant of B: used up, so C").route(once).given(first_call(now)).given(first_call(now)), C, &first, c),
+        // The first call is admitted and leaves the bucket a day ahead; the second, refused, is the first that the quick
+        // limit hears of.
+        local(
+            call("limit of this node: a slow one before leaves nothing")
+                .route(limited(0))
+                .given(first_call(now))
+                .route(Route { local: QUICK, ..limited(0) })
+                .given(first_call(now))
+                .given(idle),
+            c,
+        ),
+        to(
+            call("grant of B: a tiny one before leaves nothing")
+                .route(granting(ONE_A_DAY.interval_ns))
+                .given(first_call(now))
+                .route(granting(QUICK.interval_ns))
+                .given(first_call(now))
+                .given(idle),
+            B,
+            &first,
+            c,
+        ),
     ]
+}
+
+/// Longer than [`QUICK`] and the ticks of the kernel's clock.
+pub(crate) fn idle(_: &mut Bench) {
+    std::thread::sleep(std::time::Duration::from_millis(60));
 }
 
 fn peers(now: Now) -> Vec<Row> {

@@ -14,6 +14,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, Tunnel};
 
 use super::{
     bench::Bench,
+    first::{QUICK, idle},
     peers::{from_peer, peer, peer_mac, peer_service, peer_tunnel, sealed},
     row::{Row, peer_first, peer_later, row},
     world::{ALIAS_B, B, CALL, CLIENT, Now, OUR_MAC, SEND_EPOCH, TUNNEL, route},
@@ -165,6 +166,17 @@ fn limits() -> Vec<Row> {
         back("limit: no grant", TurnedAwayLimit, grant(CLOSED)),
         handed(case("limit: the grant's first call")).route(grant(one_a_day)),
         before(back("limit: the grant is used up", TurnedAwayLimit, grant(one_a_day))),
+        handed(
+            before(before(case("limit: a tiny grant before leaves nothing").route(grant(one_a_day))).route(grant(QUICK.interval_ns)))
+                .given(idle),
+        ),
+        handed(
+            before(
+                before(case("limit: a tiny one of this node before leaves nothing").route(local(one_a_day, 0)))
+                    .route(local(QUICK.interval_ns, 0)),
+            )
+            .given(idle),
+        ),
         before(handed(case("limit: the grant's burst"))).route(Route { in_burst_ns: one_a_day, ..grant(one_a_day) }),
         back("limit: this node's is closed", TurnedAwayBusy, local(CLOSED, 0)),
         handed(case("limit: this node's first call")).route(local(one_a_day, 0)),

@@ -3,6 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     http::Name,
+    limit::Limit,
     packet::{Be16, Be64},
     peer::{MAX_PEERS, Peer},
     route::NO_FUNCTION,
@@ -66,7 +67,8 @@ fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
     let now = unsafe { h::bpf_ktime_get_coarse_ns() };
     // SAFETY: a live map value, the index masked to the array; only the address is taken.
     let from_peer = unsafe { (&raw mut (*buckets).in_tat_ns).cast::<u64>().add(index) };
-    if !take(from_peer, now, route.in_interval_ns[index], route.in_burst_ns) {
+    let granted = Limit::sharing(route.in_interval_ns[index], route.in_burst_ns);
+    if !take(from_peer, now, granted, granted.burst_ns) {
         return Err(Verdict::TurnedAwayLimit);
     }
     // The node's own limit holds for all it serves. Peers may use half of the burst: own clients come first.
