@@ -22,6 +22,8 @@ pub use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
 
+use dfaas_common::settings::HintWay;
+
 use crate::{
     mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
@@ -71,6 +73,7 @@ pub struct KernelConfig {
     pub placed: SocketAddrV4,
     pub handoff: SocketAddrV4,
     pub aliases: (Ipv4Addr, u8),
+    pub hint_way: HintWay,
     pub pin_dir: PathBuf,
 }
 
@@ -173,6 +176,10 @@ impl Config {
                 placed: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.port("AGENT_PLACED_PORT")),
                 handoff: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.port("AGENT_HANDOFF_PORT")),
                 aliases: read.aliases(),
+                hint_way: read.choice(
+                    "AGENT_HINT",
+                    &[("auto", HintWay::Auto), ("metadata", HintWay::Metadata), ("source", HintWay::Source)],
+                ),
                 pin_dir: read
                     .optional("AGENT_PIN_DIR")
                     .unwrap_or_else(|| PathBuf::from(format!("/sys/fs/bpf/dfaas/{interface}"))),

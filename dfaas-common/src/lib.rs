@@ -4,6 +4,7 @@
 //! * [`packet`], [`checksum`], [`options`], [`http`]: what a packet says
 //! * [`siphash`], [`cookie`], [`tunnel`]: what a packet proves
 //! * [`address`], [`flow`], [`decided`], [`peer`], [`route`], [`limit`]: map keys and values, and how a target is chosen
+//! * [`hint`]: what XDP tells TC
 //! * [`verdict`], [`counters`], [`event`]: what is reported
 //! * [`settings`], [`maps`]: what the loader fills in, and what the maps are called
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
@@ -15,6 +16,7 @@ pub mod counters;
 pub mod decided;
 pub mod event;
 pub mod flow;
+pub mod hint;
 pub mod http;
 pub mod limit;
 pub mod maps;

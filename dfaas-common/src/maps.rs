@@ -1,7 +1,7 @@
 //! Names and sizes of the maps. A map's name is the name of its pin file.
 
 /// Grows when a layout changes its meaning but not its size. A change of size is noticed by itself.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Connections given to peers: never evicted while they live.
 pub const MAX_FORWARDED: usize = 65_536;

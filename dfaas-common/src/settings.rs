@@ -23,6 +23,20 @@ pub struct Settings {
     /// Offsets in the running kernel's `tcp_timewait_sock`, from its BTF.
     pub time_wait_rcv_nxt: u32,
     pub time_wait_ts_recent: u32,
+    /// A [`HintWay`].
+    pub hint_way: u32,
+}
+
+/// How XDP tells TC what it has decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum HintWay {
+    /// As metadata, else as source address.
+    #[default]
+    Auto = 0,
+    Metadata = 1,
+    /// In place of the frame's source address: for drivers without metadata.
+    Source = 2,
 }
 
 impl Settings {
@@ -39,6 +53,7 @@ impl Settings {
         alias_mask: 0,
         time_wait_rcv_nxt: 0,
         time_wait_ts_recent: 0,
+        hint_way: HintWay::Auto as u32,
     };
 }
 
@@ -47,12 +62,29 @@ impl Settings {
 #[repr(C)]
 pub struct Control {
     pub secret: crate::cookie::Secret,
-    /// Of [`crate::decided::place`]. Drawn by whoever filled the maps first.
+    /// Of [`crate::decided::place`] and of hints. Drawn by whoever filled the maps first.
     pub seed: u64,
+    /// Link-layer addresses of this node, as [`crate::packet::Mac::word`]: frames to others are not steered. The first one
+    /// is 0: all are.
+    pub links: [u64; 2],
     /// Non-zero: no new calls from peers.
     pub draining: u32,
     /// [`crate::maps::LAYOUT_VERSION`] of whoever filled the maps first; 0: nobody yet.
     pub layout: u32,
+}
+
+impl Control {
+    /// What source addresses that are hints have in them.
+    #[inline(always)]
+    pub fn hint_secret(&self) -> u16 {
+        (self.seed >> 48) as u16
+    }
+
+    /// Is a frame to this link-layer address ours?
+    #[inline(always)]
+    pub fn is_ours(&self, link: u64) -> bool {
+        self.links[0] == 0 || self.links[0] == link || self.links[1] == link
+    }
 }
 
 /// Longest answer that the kernel gives by itself, head and body, bytes. The frame grows into the headroom, of which

@@ -128,6 +128,12 @@ verdicts! {
     // Later packets in the batch of the first one.
     EarlyToLocal = 61, Pass, "later packet, for this node; TC looks whether its socket is there yet";
     SentRound = 62, Drop, "later packet sent round again: those before it are in the same batch";
+    // Hints from XDP to TC.
+    HintForged = 63, Drop, "frame whose source address is a hint of ours, from the network";
+    FirstWithoutHint = 64, Transmit, "first data packet, refused: XDP could not tell TC to make the socket here";
+    WithoutHint = 65, Drop, "packet for this node that XDP could not tell TC about";
+    // Not ours to steer, continued.
+    OtherLink = 66, Pass, "frame to another link-layer address than this node's";
 }
 
 impl Verdict {
@@ -136,10 +142,34 @@ impl Verdict {
         self as u32
     }
 
-    /// Number and action in one register: `[15:8]` action, `[7:0]` number.
+    /// All that counting and the programs' return need in one register: `[16]` is it worth an event, `[15:8]` action,
+    /// `[7:0]` number.
     #[inline(always)]
     pub const fn code(self) -> u32 {
-        (self.action() as u32) << 8 | self.number()
+        (self.is_notable() as u32) << 16 | (self.action() as u32) << 8 | self.number()
+    }
+
+    /// Is it worth an event?
+    #[inline(always)]
+    pub const fn is_notable(self) -> bool {
+        matches!(
+            self,
+            Self::FirstToPeer
+                | Self::FirstRefused
+                | Self::FirstUnavailable
+                | Self::FlowTableFull
+                | Self::BouncedBack
+                | Self::TunnelStranger
+                | Self::TunnelMalformed
+                | Self::TunnelWrongEpoch
+                | Self::TunnelWrongTag
+                | Self::TunnelWrongService
+                | Self::TunnelMartian
+                | Self::PlaceFailed
+                | Self::HintForged
+                | Self::FirstWithoutHint
+                | Self::WithoutHint
+        )
     }
 }
 
@@ -150,6 +180,17 @@ const _: () = assert!(Verdict::COUNT <= MAX_VERDICTS && Verdict::COUNT < 256);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_says_all_of_its_verdict() {
+        for verdict in Verdict::ALL {
+            let code = verdict.code();
+            assert_eq!(code & 0xff, verdict.number());
+            assert_eq!(code >> 8 & 0xff, verdict.action() as u32);
+            assert_eq!(code >> 16, u32::from(verdict.is_notable()), "{verdict:?}");
+        }
+        assert!(Verdict::WithoutHint.is_notable() && !Verdict::OtherLink.is_notable(), "also above number 63");
+    }
 
     #[test]
     fn numbers_are_dense_and_lead_back() {

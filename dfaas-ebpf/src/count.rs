@@ -3,7 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
-    event::{Event, INTERVAL_NS, NOTABLE},
+    event::{Event, INTERVAL_NS},
 };
 
 use crate::maps;
@@ -35,14 +35,15 @@ macro_rules! field {
     };
 }
 
-/// Counts the verdict, and reports it if it is worth it and none of its kind was reported lately.
+/// Counts a verdict by its code, and reports it if it is worth it and none of its kind was reported lately.
 #[inline(always)]
-pub(crate) fn verdict(number: u32, function: u32, source: u32) {
+pub(crate) fn verdict(code: u32, function: u32, source: u32) {
+    let number = code & 0xff;
     if let Some(counter) = maps::verdict_counter(number) {
         // SAFETY: as above.
         unsafe { (*counter).packets += 1 };
     }
-    if number < 64 && NOTABLE >> number & 1 != 0 {
+    if code >> 16 != 0 {
         report(number, function, source);
     }
 }

@@ -34,34 +34,6 @@ pub(crate) trait Packet {
     fn raw(&self) -> *mut c_void;
 }
 
-/// What XDP tells TC about a packet, in front of it.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Hint {
-    pub(crate) magic: u32,
-    pub(crate) kind: u16,
-    pub(crate) peer: u16,
-}
-
-impl Hint {
-    const MAGIC: u32 = 0x4446_6161;
-    /// First packet of a client's connection that is placed here.
-    pub(crate) const LOCAL_FIRST: u16 = 1;
-    /// First packet of a connection that a peer handed off.
-    pub(crate) const PEER_FIRST: u16 = 2;
-    /// Later packet of such a connection.
-    pub(crate) const PEER_LATER: u16 = 3;
-    /// First packet of a client's connection that HAProxy is to steer.
-    pub(crate) const PROXY_FIRST: u16 = 4;
-    /// Later packet of a client's connection of which nothing has been acknowledged yet.
-    pub(crate) const LOCAL_EARLY: u16 = 5;
-
-    #[inline(always)]
-    pub(crate) fn new(kind: u16, peer: u32) -> Self {
-        Self { magic: Self::MAGIC, kind, peer: peer as u16 }
-    }
-}
-
 /// `Some` if a helper succeeded.
 #[inline(always)]
 pub(crate) fn ok(result: i64) -> Option<()> {

@@ -136,10 +136,10 @@ impl Plan {
 pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
     let x = Xdp::new(ctx);
     let mut plan = Plan::new();
-    let act = decide_all(x, &mut plan);
+    let act = if x.is_forged() { plan.done(Verdict::HintForged) } else { decide_all(x, &mut plan) };
     let failed = rewrite(x, act, &plan);
     let code = if failed == 0 { plan.code } else { failed };
-    count::verdict(code & 0xff, plan.picked.function, plan.source);
+    count::verdict(code, plan.picked.function, plan.source);
     #[cfg(feature = "log")]
     if code != Verdict::NotSteered.code() {
         let ctx = aya_ebpf::programs::XdpContext::new(ctx);
@@ -151,7 +151,7 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
             u32::from_be(plan.source)
         );
     }
-    match code >> 8 {
+    match code >> 8 & 0xff {
         a if a == Action::Pass as u32 => XDP_PASS,
         a if a == Action::Drop as u32 => XDP_DROP,
         _ if plan.ifindex == 0 || plan.ifindex == x.ifindex() => XDP_TX,

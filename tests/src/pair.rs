@@ -18,7 +18,7 @@ use dfaas_common::{
     packet::{Be16, Be32},
     peer::{MAX_PEERS, Peer, Seal, UP},
     route::{Route, SLOT_LOCAL, WEIGHTED, fill_slots},
-    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
+    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control, HintWay},
     siphash::Key,
 };
 
@@ -136,6 +136,7 @@ fn node(host: &Host, prefix: &str, i: usize, image: &[u8], place: XdpPlace) -> R
         placed: PLACED,
         handoff: HANDOFF,
         aliases: (Ipv4Addr::new(169, 254, 64, 0), 18),
+        hint_way: HintWay::Auto,
         pins: pins.clone(),
     };
     let attached = host.namespace.enter(|| {

@@ -8,8 +8,8 @@
 //! that TC makes room for, because test runs give TC no poisoned headroom (compared whole against zeroes all the same).
 //!
 //! TC test runs carry no metadata and are not at TC ingress, where alone the kernel makes sockets, so what depends on a
-//! hint from XDP runs over a veth pair with all programs attached, to real listeners ([`live`]). GRO, GSO and other
-//! drivers are not covered here.
+//! hint from XDP runs over a veth pair with all programs attached, to real listeners ([`live`]). Rows with a hint run in
+//! both ways of giving it, as metadata and in the source address. GRO, GSO and other drivers are not covered here.
 //!
 //! As root, each table in a network namespace of its own.
 
@@ -26,6 +26,8 @@ mod first;
 mod handoff;
 #[path = "packets/handshake.rs"]
 mod handshake;
+#[path = "packets/hints.rs"]
+mod hints;
 #[path = "packets/later.rs"]
 mod later;
 #[path = "packets/live.rs"]
@@ -53,6 +55,7 @@ mod tunnel;
 #[path = "packets/world.rs"]
 mod world;
 
+use dfaas_common::settings::HintWay;
 use row::Row;
 use world::Now;
 
@@ -60,7 +63,7 @@ use world::Now;
 type Table = (&'static str, fn(Now) -> Vec<Row>);
 
 /// Tables whose rows are one packet each.
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 13] = [
     ("not ours", not_ours::rows),
     ("handshake", handshake::rows),
     ("calls", calls::rows),
@@ -73,6 +76,7 @@ const TABLES: [Table; 12] = [
     ("returned", returned::rows),
     ("placing", placing::rows),
     ("observe", observe::rows),
+    ("hints", hints::rows),
 ];
 /// Fewer are a table that has been lost.
 const LEAST_ROWS: usize = 450;
@@ -142,8 +146,18 @@ fn observation_counts_and_passes() {
 }
 
 #[test]
+fn what_is_for_this_node_is_told_to_tc_on_every_driver() {
+    run("hints");
+}
+
+#[test]
 fn xdp_and_tc_together_make_sockets() {
-    live::run();
+    live::run(HintWay::Auto);
+}
+
+#[test]
+fn xdp_and_tc_together_make_sockets_without_metadata() {
+    live::run(HintWay::Source);
 }
 
 #[test]

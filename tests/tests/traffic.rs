@@ -15,6 +15,8 @@ mod bodies;
 mod flood;
 #[path = "traffic/limits.rs"]
 mod limits;
+#[path = "traffic/links.rs"]
+mod links;
 #[path = "traffic/loss.rs"]
 mod loss;
 #[path = "traffic/peers.rs"]

@@ -6,7 +6,7 @@ mod programs;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -20,6 +20,7 @@ use crate::{
         clock::monotonic_ns,
         load::KernelSettings,
         mode::{Mode, XdpPlace},
+        network::links,
         next_hops::NextHops,
         tables::{Events, Tables},
     },
@@ -27,6 +28,8 @@ use crate::{
     peers::{Handoff, Peers},
 };
 
+/// How often the interface is asked for its link-layer address.
+const LINKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Events taken at a time.
 const MAX_EVENTS: usize = 64;
 
@@ -47,6 +50,23 @@ struct Active {
     events: Events,
     next_hops: NextHops,
     settings: KernelSettings,
+    /// When the interface was last asked for its link-layer address.
+    links_read: Instant,
+}
+
+impl Active {
+    /// Has the programs steer frames to the link-layer address that the interface has now.
+    fn follow_links(&mut self, now: Instant) -> Result<()> {
+        if now.duration_since(self.links_read) < LINKS_INTERVAL {
+            return Ok(());
+        }
+        self.links_read = now;
+        let links = links(&self.settings.interface, *self.settings.service.ip());
+        if self.obedience.mirror.set_links(links)? {
+            tracing::info!(interface = self.settings.interface, "another link-layer address: frames to it are steered");
+        }
+        Ok(())
+    }
 }
 
 impl KernelPlane {
@@ -76,6 +96,9 @@ impl KernelPlane {
     pub(super) fn obey(&mut self, orders: Orders<'_>, now: Instant) {
         let handoffs = self.handoffs(orders.peers);
         let Some(active) = &mut self.active else { return };
+        if let Err(e) = active.follow_links(now) {
+            tracing::error!("{e:#}");
+        }
         match monotonic_ns() {
             Ok(ns) => active.obedience.obey(orders, &handoffs, &active.next_hops.ways(), Time { now, ns }),
             Err(e) => tracing::error!("{e:#}"),

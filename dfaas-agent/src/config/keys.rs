@@ -50,6 +50,12 @@ pub const KEYS: &[Key] = &[
     key("AGENT_PEER_PORT", "30080", "PORT", "Port announced to peers for calls that carry DFaaS-Node-ID"),
     key("AGENT_MODE", "auto", "auto|handoff|observe|off", "How much the kernel does"),
     key("AGENT_XDP", "auto", "auto|native|generic", "Where XDP runs"),
+    key(
+        "AGENT_HINT",
+        "auto",
+        "auto|metadata|source",
+        "How XDP tells TC what it decided: beside the frame, or, where the driver cannot, in its source address",
+    ),
     key("AGENT_TUNNEL_ADDRESS", "", "IPV4", "This node's end of the tunnel [default: the interface's address]"),
     key("AGENT_PLACED_PORT", "10080", "PORT", "HAProxy's loopback port for connections the kernel places here"),
     key("AGENT_HANDOFF_PORT", "10081", "PORT", "HAProxy's loopback port for connections handed off by peers"),

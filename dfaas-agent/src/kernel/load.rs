@@ -17,7 +17,7 @@ use aya::{
 use dfaas_common::{
     address::raw_v4,
     cookie, maps,
-    settings::{Control, Settings},
+    settings::{Control, HintWay, Settings},
 };
 
 use super::{
@@ -42,6 +42,7 @@ pub struct KernelSettings {
     pub handoff: SocketAddrV4,
     /// Range of the aliases: network and prefix length.
     pub aliases: (std::net::Ipv4Addr, u8),
+    pub hint_way: HintWay,
     pub pins: Pins,
 }
 
@@ -64,6 +65,7 @@ impl KernelSettings {
             alias_mask: mask,
             time_wait_rcv_nxt: offset("tw_sk.__tw_common.skc_tw_rcv_nxt")?,
             time_wait_ts_recent: offset("tw_ts_recent")?,
+            hint_way: self.hint_way as u32,
         })
     }
 }

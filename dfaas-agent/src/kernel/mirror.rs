@@ -90,6 +90,15 @@ impl<M: Maps> Mirror<M> {
         secrets::rotate_cookie_key(control, cookie::epoch(now_ns), |control| maps.set_control(control))
     }
 
+    /// Has the programs steer frames to these link-layer addresses ([`Control::links`]); true if they were others.
+    pub(crate) fn set_links(&mut self, links: [u64; 2]) -> Result<bool> {
+        if self.control.links == links {
+            return Ok(false);
+        }
+        self.control.links = links;
+        self.maps.set_control(&self.control).map(|()| true)
+    }
+
     /// From here on peers' new connections are sent back to them.
     pub(crate) fn drain(&mut self) -> Result<()> {
         self.control.draining = 1;

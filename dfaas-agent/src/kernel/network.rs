@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use dfaas_common::packet::Mac;
 use futures::TryStreamExt as _;
+use nix::ifaddrs::InterfaceAddress;
 use rtnetlink::{
     Handle, IpVersion, MulticastGroup, RouteMessageBuilder,
     packet_route::{
@@ -146,4 +148,22 @@ pub(crate) fn interface_address(name: &str) -> Option<Ipv4Addr> {
         .ok()?
         .filter(|i| i.interface_name == name)
         .find_map(|i| Some(i.address?.as_sockaddr_in()?.ip()))
+}
+
+/// Link-layer addresses that frames for this node are sent to, as [`Control::links`](dfaas_common::settings::Control): the
+/// interface's, and that of the interface which has the service address (a bridge above it). None: it has no such
+/// addresses, and all frames are taken.
+pub fn links(interface: &str, service: Ipv4Addr) -> [u64; 2] {
+    let Ok(entries) = nix::ifaddrs::getifaddrs() else { return [0; 2] };
+    let entries: Vec<_> = entries.collect();
+    let link = |name: &str| {
+        let entries = entries.iter().filter(|entry| entry.interface_name == name);
+        let bytes = entries.filter_map(|entry| entry.address?.as_link_addr()?.addr()).next();
+        bytes.map_or(0, |bytes| Mac::new(bytes).word())
+    };
+    let has_service = |entry: &&InterfaceAddress| {
+        entry.address.is_some_and(|address| address.as_sockaddr_in().is_some_and(|address| address.ip() == service))
+    };
+    let above = entries.iter().find(has_service).map_or(0, |entry| link(&entry.interface_name));
+    [link(interface), above]
 }

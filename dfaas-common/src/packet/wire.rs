@@ -69,6 +69,11 @@ impl Mac {
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]), u16::from_ne_bytes([bytes[4], bytes[5]]))
     }
+    /// The six bytes, in memory order, and two zeroes.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        (self.1 as u64) << 32 | self.0 as u64
+    }
     #[inline(always)]
     pub const fn bytes(self) -> [u8; 6] {
         let (a, b) = (self.0.to_ne_bytes(), self.1.to_ne_bytes());

@@ -1,9 +1,14 @@
 //! A packet in TC.
 
 use aya_ebpf::{bindings::__sk_buff, cty::c_void, helpers as h};
-use dfaas_common::packet::Plain;
+use dfaas_common::{
+    hint::Hint,
+    packet::{Eth, Plain},
+    settings::HintWay,
+};
 
-use super::{Hint, Packet, ok};
+use super::{Packet, ok};
+use crate::{maps, setting};
 
 /// `BPF_F_PSEUDO_HDR` with a field of four bytes.
 const PSEUDO_HEADER_4: u64 = 0x10 | 4;
@@ -37,17 +42,35 @@ impl Skb {
         Self(ctx)
     }
 
-    /// What XDP said about this packet. Nothing from the network can write here.
+    /// What XDP said about this packet, and whether it stands in the source address.
     #[inline(always)]
-    pub(crate) fn hint(&self) -> Option<Hint> {
+    pub(crate) fn hint(&self) -> Option<(Hint, bool)> {
+        match self.hint_in_front() {
+            Some(hint) => Some((hint, false)),
+            None if setting!(hint_way) == HintWay::Metadata as u32 => None,
+            None => self.hint_in_source().map(|hint| (hint, true)),
+        }
+    }
+
+    #[inline(always)]
+    fn hint_in_front(&self) -> Option<Hint> {
         // SAFETY: the context is valid.
         let (meta, data) = unsafe { ((*self.0).data_meta as usize, (*self.0).data as usize) };
-        if meta + size_of::<Hint>() > data {
+        if meta + Hint::LEN > data {
             return None;
         }
         // SAFETY: inside the metadata area, which is aligned to 4 bytes.
-        let hint = unsafe { *(meta as *const Hint) };
-        if hint.magic == Hint::MAGIC { Some(hint) } else { None }
+        let (low, high) = unsafe { (*(meta as *const u32), *((meta + 4) as *const u32)) };
+        Hint::from_word(u64::from(high) << 32 | u64::from(low))
+    }
+
+    #[inline(always)]
+    fn hint_in_source(&self) -> Option<Hint> {
+        let source = self.get::<Eth>(0)?.source;
+        if !Hint::may_be_source(source) {
+            return None;
+        }
+        Hint::from_source(source, maps::control()?.hint_secret())
     }
 
     #[inline(always)]

@@ -3,6 +3,8 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     checksum, cookie,
+    flow::FlowKey,
+    hint::Kind,
     options::{NO_WINDOW_SCALE, Options},
     packet::{Be16, Be32, ETH_LEN, EthIpTcp, IpTcp, OPTIONS_AT, RST, Segment, TCP_AT, Tcp},
     verdict::Verdict,
@@ -10,7 +12,7 @@ use dfaas_common::{
 
 use crate::{
     kfunc, maps, options,
-    packet::{Hint, Packet, Skb},
+    packet::{Packet, Skb},
     setting,
     socket::{LISTEN, Socket, TIME_WAIT, Tuple},
 };
@@ -19,40 +21,48 @@ use crate::{
 const SENT_ROUND: u32 = 0x4446_0070;
 /// The part of that mark that is the kind of hint.
 const KIND: u32 = 0x0000_000f;
-/// Offset of the destination address.
+/// Offset of the link-layer source address.
+const SOURCE_AT: u32 = 6;
+/// Offset of the IPv4 destination address.
 const DESTINATION_AT: u32 = ETH_LEN as u32 + 16;
 
 /// `None`: nothing to do with us.
 #[inline(always)]
 pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     let was_sent_round = skb.mark() & !KIND == SENT_ROUND;
-    let (kind, number) = if was_sent_round {
+    let (kind, number, in_source) = if was_sent_round {
         // Its destination has been rewritten already, if it is a peer's: the alias tells.
-        let kind = match (skb.mark() & KIND) as u16 {
-            Hint::LOCAL_FIRST | Hint::PEER_FIRST => Hint::LOCAL_FIRST,
-            Hint::LOCAL_EARLY | Hint::PEER_LATER => Hint::LOCAL_EARLY,
-            Hint::PROXY_FIRST => Hint::PROXY_FIRST,
-            _ => return None,
+        let kind = match Kind::from_number((skb.mark() & KIND) as u8)? {
+            Kind::LocalFirst | Kind::PeerFirst => Kind::LocalFirst,
+            Kind::LocalEarly | Kind::PeerLater => Kind::LocalEarly,
+            Kind::ProxyFirst => Kind::ProxyFirst,
         };
         skb.set_mark(0);
-        (kind, u32::MAX)
+        (kind, u32::MAX, false)
     } else {
-        let hint = skb.hint()?;
-        (hint.kind, u32::from(hint.peer))
+        let (hint, in_source) = skb.hint()?;
+        (hint.kind, hint.peer.into(), in_source)
     };
     skb.pull(TCP_AT as u32 + 20)?;
     let len = skb.len();
     let mut s = Segment::parse(skb.get::<EthIpTcp>(0)?, len).ok()?;
-    let handed_off = if kind == Hint::PEER_FIRST || kind == Hint::PEER_LATER {
+    let handed_off = if kind == Kind::PeerFirst || kind == Kind::PeerLater {
         let Some(peer) = maps::peer(number) else { return Some(Verdict::PeerUnknown) };
+        if in_source {
+            put_source_back(&mut skb, peer.mac);
+        }
         skb.replace_address(DESTINATION_AT, s.destination, peer.alias.raw())?;
         s.destination = peer.alias.raw();
         true
     } else {
+        if in_source && let Some((flow, _)) = maps::flow(&FlowKey::v4(s.source, s.source_port)) {
+            // SAFETY: a live map value.
+            put_source_back(&mut skb, unsafe { (*flow).mac });
+        }
         // A packet sent round already has its alias.
         s.destination != setting!(service_address)
     };
-    let is_later = kind == Hint::PEER_LATER || kind == Hint::LOCAL_EARLY;
+    let is_later = kind == Kind::PeerLater || kind == Kind::LocalEarly;
     if is_later || !s.carries_data() {
         if !handed_off && !is_later || s.has(RST) {
             return None;
@@ -62,16 +72,23 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     let tuple = Tuple::from(&s);
     let listener = match kind {
         _ if handed_off => tuple.to_handoff(),
-        Hint::PROXY_FIRST => tuple.to_proxy(),
+        Kind::ProxyFirst => tuple.to_proxy(),
         _ => tuple.to_placed(),
     };
     Some(first(skb, &s, kind, listener))
 }
 
+/// Puts back the address that gave way to the hint: a bridge above learns from it, and XDP behind the driver would take the
+/// packet for a forged one when it comes round. A failure costs just that.
+#[inline(always)]
+fn put_source_back(skb: &mut Skb, mac: [u8; 6]) {
+    let _ = skb.store(SOURCE_AT, &mac);
+}
+
 /// The stack may take several packets through this program before it delivers the first of them: a socket made for one is
 /// not there yet for the next. Sent round once, they come behind it; and so do those that would overtake them.
 #[inline(always)]
-fn later(mut skb: Skb, s: &Segment, kind: u16, was_sent_round: bool) -> Verdict {
+fn later(mut skb: Skb, s: &Segment, kind: Kind, was_sent_round: bool) -> Verdict {
     let (exists, overtakes) = match Socket::find(&skb, s.into()) {
         Some(socket) if socket.state() != LISTEN => (true, overtakes(&socket, s)),
         _ => (false, false),
@@ -82,7 +99,7 @@ fn later(mut skb: Skb, s: &Segment, kind: u16, was_sent_round: bool) -> Verdict 
         // The first packet may still be on its way: no reset, the client repeats.
         (false, true) => Verdict::LaterWithoutSocket,
         _ => {
-            skb.set_mark(SENT_ROUND | u32::from(kind));
+            skb.set_mark(SENT_ROUND | kind as u32);
             skb.reinject();
             Verdict::SentRound
         }
@@ -97,14 +114,14 @@ fn overtakes(socket: &Socket, s: &Segment) -> bool {
 }
 
 #[inline(always)]
-fn first(mut skb: Skb, s: &Segment, kind: u16, listener: Tuple) -> Verdict {
+fn first(mut skb: Skb, s: &Segment, kind: Kind, listener: Tuple) -> Verdict {
     let Some(o) = options::read(&skb, OPTIONS_AT as u32, s.options_len()) else { return Verdict::PlaceFailed };
     if let Some(old) = Socket::find(&skb, s.into()) {
         let state = old.state();
         let doomed = if state == LISTEN { None } else { doomed(&old, state, s, &o) };
         drop(old);
         if let Some(rcv_nxt) = doomed {
-            skb.set_mark(SENT_ROUND | u32::from(kind));
+            skb.set_mark(SENT_ROUND | kind as u32);
             replace(skb, rcv_nxt);
             return Verdict::OldSocketReplaced;
         }

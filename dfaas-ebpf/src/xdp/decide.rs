@@ -38,7 +38,7 @@ pub(super) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
 #[inline(always)]
 fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     if is_tunnel(&x) {
-        return Ok(Act::OpenTunnel as u32);
+        return if x.is_to_us() { Ok(Act::OpenTunnel as u32) } else { Err(Verdict::OtherLink) };
     }
     let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
     if is_vlan_tagged(frame.eth.ethertype.get()) {
@@ -52,6 +52,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     let s = &plan.segment;
     if s.destination_port != setting!(service_port) {
         return Err(Verdict::NotSteered);
+    }
+    if !x.is_to_us() {
+        return Err(Verdict::OtherLink);
     }
     plan.source = s.source;
     plan.payload_at = TCP_AT as u32 + s.header_len;

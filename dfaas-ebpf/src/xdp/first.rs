@@ -3,6 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
+    hint::{Hint, Kind},
     packet::{Eth, FIN},
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -12,7 +13,7 @@ use dfaas_common::{
 use super::{Act, Plan};
 use crate::{
     count, field, maps,
-    packet::{Hint, Packet, Xdp},
+    packet::{Packet, Xdp},
     pick::Picked,
 };
 
@@ -44,6 +45,14 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         flow.target = LOCAL;
         flow.detail = TO_PROXY;
     }
+    if flow.target == LOCAL && !hint_local(x, flow.detail) {
+        // The stack has not seen the handshake and would reset the connection: a plain answer is better.
+        plan.code = Verdict::FirstWithoutHint.code();
+        plan.picked.target = REFUSED;
+        plan.picked.detail = ANSWER_UNAVAILABLE;
+        flow.target = REFUSED;
+        flow.detail = ANSWER_UNAVAILABLE;
+    }
     if flow.target != PEER {
         maps::insert_decided(&key, &flow, plan.older);
     }
@@ -60,19 +69,20 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
             plan.b = a;
             Act::Answer as u32
         }
-        _ => {
-            hint_local(x, flow.detail);
-            Act::Nothing as u32
-        }
+        _ => Act::Nothing as u32,
     }
 }
 
-/// Tells TC to make the socket here, on this listener.
+/// Tells TC to make the socket here, on this listener; false if that cannot be.
 #[inline(always)]
-pub(super) fn hint_local(mut x: Xdp, listener: u32) {
-    let kind = if listener == TO_PROXY { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
-    // Without room for the hint TC makes no socket and the client repeats; it is never served wrongly.
-    let _ = x.set_hint(Hint::new(kind, 0));
+pub(super) fn hint_local(mut x: Xdp, listener: u32) -> bool {
+    x.set_hint(Hint::new(first_kind(listener), 0))
+}
+
+/// What the first packet of a connection is that this listener is to have.
+#[inline(always)]
+pub(super) fn first_kind(listener: u32) -> Kind {
+    if listener == TO_PROXY { Kind::ProxyFirst } else { Kind::LocalFirst }
 }
 
 #[inline(always)]

@@ -3,16 +3,14 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     flow::{CLIENT_FINISHED, FINISHED, Flow, FlowKey, PEER, REFUSED},
+    hint::{Hint, Kind},
     packet::{FIN, RST, Segment},
     peer::DEAD,
     verdict::Verdict,
 };
 
 use super::{Act, Plan, first};
-use crate::{
-    maps,
-    packet::{Hint, Xdp},
-};
+use crate::{maps, packet::Xdp};
 
 /// Is this the first packet, repeated, of a connection whose peer has been declared dead before it answered? Then it
 /// may go elsewhere. A mere retransmission never does: functions need not be idempotent.
@@ -47,10 +45,7 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
             Ok(plan.then(Act::Encapsulate, detail, first.into(), Verdict::LaterToPeer))
         }
         REFUSED => refused(flow, detail, plan),
-        _ if first => {
-            first::hint_local(x, detail);
-            Err(Verdict::FirstRepeated)
-        }
+        _ if first => Err(if first::hint_local(x, detail) { Verdict::FirstRepeated } else { Verdict::WithoutHint }),
         _ => {
             // Nothing of ours has been acknowledged yet: the first packet may be lost, and the stack would answer a
             // later one with a reset.
@@ -58,8 +53,8 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
             let early = unsafe { s.our_isn() == (*flow).our_isn } && !s.has(RST);
             Err(match early {
                 false => Verdict::LaterToLocal,
-                true if x.set_hint(Hint::new(Hint::LOCAL_EARLY, 0)).is_some() => Verdict::EarlyToLocal,
-                true => Verdict::EarlyLater,
+                true if x.set_hint(Hint::new(Kind::LocalEarly, 0)) => Verdict::EarlyToLocal,
+                true => Verdict::WithoutHint,
             })
         }
     }

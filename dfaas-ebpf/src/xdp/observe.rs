@@ -28,7 +28,7 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
         }
         Err(verdict) => verdict,
     };
-    count::verdict(verdict.number(), NO_FUNCTION, 0);
+    count::verdict(verdict.code(), NO_FUNCTION, 0);
     XDP_PASS
 }
 

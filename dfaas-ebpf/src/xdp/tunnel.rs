@@ -1,6 +1,7 @@
 //! Into the tunnel, and out of it.
 
 use dfaas_common::{
+    hint::{Hint, Kind},
     packet::{ETH_LEN, Eth, IpTcp, Mac, Wire},
     tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer, proof},
     verdict::Verdict,
@@ -9,7 +10,7 @@ use dfaas_common::{
 use super::Plan;
 use crate::{
     maps,
-    packet::{Hint, Packet, Xdp},
+    packet::{Packet, Xdp},
     setting,
 };
 
@@ -98,13 +99,13 @@ fn take_off(x: &mut Xdp, destination: Option<Mac>) -> Result<(), Verdict> {
 
 /// Inner packet to the stack, with a hint for TC.
 #[inline(never)]
-pub(super) fn pass_inner(mut x: Xdp, hint: u32, peer: u32) -> u32 {
+pub(super) fn pass_inner(mut x: Xdp, kind: u32, peer: u32) -> u32 {
     if let Err(verdict) = take_off(&mut x, None) {
         return verdict.code();
     }
-    match x.set_hint(Hint::new(hint as u16, peer)) {
-        Some(()) => 0,
-        None => Verdict::NoRoom.code(),
+    match Kind::from_number(kind as u8) {
+        Some(kind) if x.set_hint(Hint::new(kind, peer)) => 0,
+        _ => Verdict::WithoutHint.code(),
     }
 }
 

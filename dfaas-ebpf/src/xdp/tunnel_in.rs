@@ -6,6 +6,7 @@ pub(super) mod handoff;
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     flow::{FlowKey, PEER, PEER_FINISHED},
+    hint::Kind,
     packet::Segment,
     peer::{Peer, Seal},
     tunnel::{BOUNCE, FIRST, OUTER_LEN, is_martian, proof},
@@ -15,7 +16,7 @@ use dfaas_common::{
 use super::{Act, Plan, known, tunnel::Tunnelled};
 use crate::{
     maps,
-    packet::{Hint, Packet, Xdp},
+    packet::{Packet, Xdp},
     setting,
 };
 
@@ -69,7 +70,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     if kind == FIRST {
         return Ok(Act::Admit as u32);
     }
-    Ok(plan.then(Act::PassInner, number, Hint::PEER_LATER.into(), Verdict::LaterFromPeer))
+    Ok(plan.then(Act::PassInner, number, Kind::PeerLater as u32, Verdict::LaterFromPeer))
 }
 
 /// Our own addresses, and those that stand for peers here.

@@ -11,6 +11,7 @@ use dfaas_agent::kernel::{
     mode::Mode,
     pins::Pins,
 };
+use dfaas_common::settings::HintWay;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -96,6 +97,7 @@ fn sizes(image: &[u8], pins: &Pins) -> Result<BTreeMap<String, Size>> {
         placed: "127.0.0.1:10080".parse()?,
         handoff: "127.0.0.1:10081".parse()?,
         aliases: ("169.254.64.0".parse()?, 18),
+        hint_way: HintWay::Auto,
         pins: pins.clone(),
     };
     let mut ebpf = load::load(image, &settings, Mode::Handoff)?;

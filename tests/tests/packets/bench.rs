@@ -22,6 +22,7 @@ use dfaas_agent::kernel::{
 use dfaas_common::{
     flow::{Flow, FlowKey},
     maps,
+    settings::HintWay,
     verdict::MAX_VERDICTS,
 };
 use nix::sys::socket::{
@@ -33,6 +34,8 @@ use super::world::{self, Where};
 
 /// Bytes of 0xFF in front of a frame: given as metadata, which moves with the frame's head and leaves its bytes behind.
 pub(crate) const POISON: usize = 96;
+/// So many leave no room for metadata of the program, 40 bytes of the 256 being the kernel's (`struct xdp_frame`).
+pub(crate) const CROWD: usize = 212;
 /// Index of `lo`.
 pub(crate) const LO: u32 = 1;
 
@@ -101,7 +104,7 @@ pub(crate) fn ip(arguments: &str) {
 
 impl Bench {
     /// In the namespace of this thread.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(hint_way: HintWay) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let pins = Pins::new(format!("/sys/fs/bpf/dfaas-test-{}-packets-{number}", std::process::id()));
@@ -113,6 +116,7 @@ impl Bench {
             placed: world::PLACED,
             handoff: world::HANDOFF,
             aliases: world::ALIASES,
+            hint_way,
             pins: pins.clone(),
         };
         let image = object::embedded().expect("the kernel programs, built before this test");

@@ -167,8 +167,11 @@ fn limits() -> Vec<Row> {
         handed(case("limit: the grant's first call")).route(grant(one_a_day)),
         before(back("limit: the grant is used up", TurnedAwayLimit, grant(one_a_day))),
         handed(
-            before(before(case("limit: a tiny grant before leaves nothing").route(grant(one_a_day))).route(grant(QUICK.interval_ns)))
-                .given(idle),
+            before(
+                before(case("limit: a tiny grant before leaves nothing").route(grant(one_a_day)))
+                    .route(grant(QUICK.interval_ns)),
+            )
+            .given(idle),
         ),
         handed(
             before(

@@ -3,8 +3,10 @@
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
     flow::{Flow, FlowKey},
+    hint::{Hint, Kind},
     peer::Peer,
     route::Route,
+    settings::HintWay,
     verdict::Verdict,
 };
 use dfaas_tests::packet::Frame;
@@ -23,18 +25,16 @@ pub(crate) const TC_NEXT: i32 = -1;
 pub(crate) const TC_SHOT: i32 = 2;
 pub(crate) const TC_REDIRECT: i32 = 7;
 
-/// What XDP tells TC: kind, peer.
-pub(crate) type Hint = (u16, u16);
-pub(crate) const LOCAL_FIRST: Hint = (1, 0);
-pub(crate) const PROXY_FIRST: Hint = (4, 0);
-pub(crate) const LOCAL_EARLY: Hint = (5, 0);
+pub(crate) const LOCAL_FIRST: Hint = Hint::new(Kind::LocalFirst, 0);
+pub(crate) const PROXY_FIRST: Hint = Hint::new(Kind::ProxyFirst, 0);
+pub(crate) const LOCAL_EARLY: Hint = Hint::new(Kind::LocalEarly, 0);
 
 pub(crate) const fn peer_first(number: u32) -> Hint {
-    (2, number as u16)
+    Hint::new(Kind::PeerFirst, number)
 }
 
 pub(crate) const fn peer_later(number: u32) -> Hint {
-    (3, number as u16)
+    Hint::new(Kind::PeerLater, number)
 }
 
 /// The frame that must come out.
@@ -65,6 +65,10 @@ pub(crate) struct Row {
     pub(crate) event: Option<(u32, std::net::Ipv4Addr)>,
     /// No headroom is left for poison.
     pub(crate) takes_all_room: bool,
+    /// `None`: whatever way, so with metadata and, if there is a hint, in the source address.
+    pub(crate) way: Option<HintWay>,
+    /// The driver has no room for metadata.
+    pub(crate) crowded: bool,
 }
 
 pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
@@ -83,6 +87,8 @@ pub(crate) fn row(name: impl Into<String>, frame: impl Into<Input>) -> Row {
         touched: false,
         event: None,
         takes_all_room: false,
+        way: None,
+        crowded: false,
     }
 }
 
@@ -242,6 +248,18 @@ impl Row {
     /// The frame grows by so much that the headroom cannot be poisoned: run with zeroes only.
     pub(crate) fn takes_all_room(mut self) -> Self {
         self.takes_all_room = true;
+        self
+    }
+
+    pub(crate) fn way(mut self, way: HintWay) -> Self {
+        self.way = Some(way);
+        self
+    }
+
+    /// As on a driver that has no room for metadata.
+    pub(crate) fn without_metadata(mut self, way: HintWay) -> Self {
+        self.way = Some(way);
+        self.crowded = true;
         self
     }
 

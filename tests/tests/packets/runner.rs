@@ -4,29 +4,31 @@ use dfaas_common::{
     address::{Address, raw_v4},
     counters::{FunctionCounters, PairCounters},
     flow::{Flow, FlowKey},
+    hint::Hint,
+    settings::HintWay,
     verdict::Verdict,
 };
 use dfaas_tests::packet::{difference, verify};
 
 use super::{
     Table,
-    bench::{Bench, POISON, Ran, Through, in_namespace},
+    bench::{Bench, CROWD, POISON, Ran, Through, in_namespace},
     row::{Out, Row, TC_REDIRECT, XDP_REDIRECT, XDP_TX},
-    world::{B, C, ECHO_NUMBER, Now, Where, monotonic_ns},
+    world::{B, C, ECHO_NUMBER, HINT_SECRET, Now, Where, monotonic_ns},
 };
 
 /// Peers and functions whose counters are compared; number 0 is nobody's.
 const PEERS: [u32; 3] = [0, B, C];
 const FUNCTIONS: [u32; 2] = [0, ECHO_NUMBER];
+const WAYS: [HintWay; 3] = [HintWay::Auto, HintWay::Metadata, HintWay::Source];
 
 pub(crate) fn run((table, rows): Table) {
     let (count, failures) = in_namespace(|| {
-        let mut bench = Bench::new();
         loop {
             // Cookies are made for the epoch at hand; should it end meanwhile, what the rows say is void.
             let now = Now::read();
             let rows = rows(now);
-            let failures: Vec<_> = rows.iter().flat_map(|row| run_row(&mut bench, row)).collect();
+            let failures: Vec<_> = WAYS.iter().flat_map(|way| run_way(&rows, *way)).collect();
             if Now::read() == now {
                 break (rows.len(), failures);
             }
@@ -37,10 +39,26 @@ pub(crate) fn run((table, rows): Table) {
     assert!(failures.is_empty(), "{} failures in table {table:?}:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn run_row(bench: &mut Bench, row: &Row) -> Vec<String> {
+/// Those of the rows that tell something about this way of hinting.
+fn run_way(rows: &[Row], way: HintWay) -> Vec<String> {
+    let tells = |row: &&Row| match row.way {
+        Some(wanted) => wanted == way,
+        None => way == HintWay::Auto || way == HintWay::Source && row.hint.is_some(),
+    };
+    let mut rows = rows.iter().filter(tells).peekable();
+    if rows.peek().is_none() {
+        return Vec::new();
+    }
+    let mut bench = Bench::new(way);
+    let failures = rows.flat_map(|row| run_row(&mut bench, row, way)).collect::<Vec<_>>();
+    failures.into_iter().map(|failure| format!("  {way:?}: {failure}")).collect()
+}
+
+fn run_row(bench: &mut Bench, row: &Row, way: HintWay) -> Vec<String> {
     let mut failures = Vec::new();
-    for poison in [0, POISON] {
-        if poison > 0 && (row.takes_all_room || !matches!(row.through, Through::Xdp | Through::Observe)) {
+    for poison in if row.crowded { [CROWD, CROWD] } else { [0, POISON] } {
+        if !row.crowded && poison > 0 && (row.takes_all_room || !matches!(row.through, Through::Xdp | Through::Observe))
+        {
             continue;
         }
         bench.reset();
@@ -51,9 +69,14 @@ fn run_row(bench: &mut Bench, row: &Row) -> Vec<String> {
         let ran = bench.run(row.through, &row.frame, poison);
         let after = Snapshot::take(bench);
         let headroom = if poison > 0 { "poisoned headroom" } else { "zeroed headroom" };
-        for failure in compare(bench, row, &before, &ran, &after, poison) {
-            failures.push(format!("  row: {} ({headroom}): {failure}", row.name));
+        let in_source = way == HintWay::Source || row.crowded;
+        let hint = if in_source { hint_in_source(&ran) } else { hint_in_front(&ran, poison) };
+        let mut found = compare(bench, row, &before, &ran, &after);
+        if hint != row.hint {
+            found.push(format!("hint: expected {:?}, got {hint:?}", row.hint));
         }
+        found.extend(frame_failures(row, &ran, hint.filter(|_| in_source)));
+        failures.extend(found.iter().map(|failure| format!("row: {} ({headroom}): {failure}", row.name)));
     }
     failures
 }
@@ -81,7 +104,7 @@ impl Snapshot {
     }
 }
 
-fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &Snapshot, poison: usize) -> Vec<String> {
+fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &Snapshot) -> Vec<String> {
     let mut failures = Vec::new();
     let mut say = |what: &str, want: String, got: String| {
         if want != got {
@@ -92,7 +115,6 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
     let want: Vec<_> = row.verdict.iter().map(|v| (v.name(), 1)).collect();
     say("verdict", format!("{want:?}"), format!("{counted:?}"));
     say("action", row.action.to_string(), ran.action.to_string());
-    say("hint", format!("{:?}", row.hint), format!("{:?}", hint(ran, poison)));
     say("function counters", nonzero(&wanted_counts(row)), nonzero(&delta_counts(before, after)));
     say("pair counters", nonzero(&wanted_pairs(row)), nonzero(&delta_pairs(before, after)));
     let want = row.flows.as_ref().unwrap_or(&before.flows);
@@ -109,7 +131,6 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
         let fresh = last + 20_000_000 >= before.time_ns && last <= after.time_ns;
         say("entry touched", "true".into(), fresh.to_string());
     }
-    failures.extend(frame_failures(row, ran));
     failures
 }
 
@@ -125,22 +146,25 @@ fn nonzero(counts: &Counts) -> String {
     format!("{:?}", counts.iter().filter(|(_, n)| *n != 0).collect::<Vec<_>>())
 }
 
-fn named_counts(function: u32, c: &FunctionCounters) -> Counts {
+fn named_counts(function: u32, counters: &FunctionCounters) -> Counts {
+    // All of them: one that is new does not compile until it is compared.
+    let &FunctionCounters { seen, local, to_proxy, forwarded, refused, unavailable, received, turned_away } = counters;
     let fields = [
-        ("seen", c.seen),
-        ("local", c.local),
-        ("forwarded", c.forwarded),
-        ("refused", c.refused),
-        ("unavailable", c.unavailable),
-        ("received", c.received),
-        ("turned away", c.turned_away),
+        ("seen", seen),
+        ("local", local),
+        ("to proxy", to_proxy),
+        ("forwarded", forwarded),
+        ("refused", refused),
+        ("unavailable", unavailable),
+        ("received", received),
+        ("turned away", turned_away),
     ];
     fields.map(|(name, n)| (format!("{name} of {function}"), n)).into()
 }
 
-fn named_pairs(function: u32, peer: u32, c: &PairCounters) -> Counts {
-    let fields =
-        [("forwarded", c.forwarded), ("received", c.received), ("bounced", c.bounced), ("turned away", c.turned_away)];
+fn named_pairs(function: u32, peer: u32, counters: &PairCounters) -> Counts {
+    let &PairCounters { forwarded, received, bounced, turned_away } = counters;
+    let fields = [("forwarded", forwarded), ("received", received), ("bounced", bounced), ("turned away", turned_away)];
     fields.map(|(name, n)| (format!("{name} of {function} and {peer}"), n)).into()
 }
 
@@ -180,21 +204,26 @@ fn flows_text(flows: &[(Where, FlowKey, Flow)]) -> String {
 }
 
 /// The hint in front of the frame. Anything else there is no hint.
-fn hint(ran: &Ran, poison: usize) -> Option<(u16, u16)> {
+fn hint_in_front(ran: &Ran, poison: usize) -> Option<Hint> {
     let added = ran.meta.len().checked_sub(poison)?;
-    let bytes: [u8; 8] = ran.meta.get(..added)?.try_into().ok()?;
-    let magic = u32::from_ne_bytes(bytes[..4].try_into().ok()?);
-    let half = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
-    (magic == 0x4446_6161).then(|| (half(4), half(6)))
+    Hint::from_word(u64::from_ne_bytes(ran.meta.get(..added)?.try_into().ok()?))
 }
 
-fn frame_failures(row: &Row, ran: &Ran) -> Vec<String> {
+fn hint_in_source(ran: &Ran) -> Option<Hint> {
+    Hint::from_source(ran.frame.get(6..12)?.try_into().ok()?, HINT_SECRET)
+}
+
+/// `source`: the hint that stands in place of the frame's source address.
+fn frame_failures(row: &Row, ran: &Ran, source: Option<Hint>) -> Vec<String> {
     let mut failures = Vec::new();
-    let want = match &row.out {
+    let mut want = match &row.out {
         Out::Ignored => return failures,
         Out::Untouched => row.frame.clone(),
         Out::Exactly(frame) => frame.clone(),
     };
+    if let Some(hint) = source {
+        want[6..12].copy_from_slice(&hint.source(HINT_SECRET));
+    }
     failures.extend(difference(&want, &ran.frame));
     if [XDP_TX, XDP_REDIRECT, TC_REDIRECT].contains(&ran.action)
         && let Err(e) = verify(&ran.frame)

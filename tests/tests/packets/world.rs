@@ -9,7 +9,7 @@ use dfaas_common::{
     flow::{Flow, FlowKey},
     http::Name,
     limit::{CLOSED, Limit, OPEN},
-    packet::Segment,
+    packet::{Mac, Segment},
     route::{LOCAL_FIRST, Route, SLOT_REFUSE, WEIGHTED, fill_slots},
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
     siphash::Key,
@@ -59,6 +59,15 @@ pub(crate) const SECRET: Secret = Secret {
     switch_epoch: u32::MAX / 2,
     reserved: 0,
 };
+
+pub(crate) const SEED: u64 = 0x7e57_0000_0000_5eed;
+/// In source addresses that are hints: the seed's upper bits.
+pub(crate) const HINT_SECRET: u16 = 0x7e57;
+
+/// A link-layer address as the programs compare it.
+pub(crate) const fn link(mac: [u8; 6]) -> u64 {
+    Mac::new(mac).word()
+}
 
 /// Which flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,7 +236,9 @@ pub(crate) fn fill(tables: &mut Tables) {
             tables.set_peer_address(IpAddr::V4(address), number).unwrap();
         }
     }
-    tables.set_control(&Control { secret: SECRET, seed: 0x5eed, draining: 0, layout: 0 }).unwrap();
+    tables
+        .set_control(&Control { secret: SECRET, seed: SEED, links: [link(OUR_MAC), 0], draining: 0, layout: 0 })
+        .unwrap();
     tables.set_answer(ANSWER_BUSY, &Answer::new(BUSY.as_bytes()).unwrap()).unwrap();
     tables.set_answer(ANSWER_UNAVAILABLE, &Answer::new(UNAVAILABLE.as_bytes()).unwrap()).unwrap();
 }

@@ -26,12 +26,9 @@ fn a_peer_that_was_at_its_limit_is_used_again_as_soon_as_it_is_idle() {
         Load { call, rate, duration: None, connections: Connections::PerCall }.start(&bed.client).unwrap()
     };
     let excess = load(0, 20.0);
-    // In steps, so that what is left is now nothing and now next to nothing.
-    for step in 0..5 {
-        let own = load(1, f64::from(LIMIT) - f64::from(step) * 0.003);
-        thread::sleep(Duration::from_secs(2));
-        own.stop().unwrap();
-    }
+    let own = load(1, f64::from(LIMIT));
+    thread::sleep(Duration::from_secs(10));
+    own.stop().unwrap();
     let idle = Instant::now();
     let n2 = &bed.federation.nodes[1].id;
     let served = || excess.tally().total().served_by(n2);

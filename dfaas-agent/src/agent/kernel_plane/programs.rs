@@ -15,7 +15,7 @@ use crate::{
         load::{self, KernelSettings},
         mirror::Mirror,
         mode::{Mode, obstacles},
-        network::Network,
+        network::{Network, links},
         next_hops::NextHops,
         object,
         pins::Pins,
@@ -36,6 +36,7 @@ fn settings(config: &Config) -> KernelSettings {
         placed: config.kernel.placed,
         handoff: config.kernel.handoff,
         aliases: config.kernel.aliases,
+        hint_way: config.kernel.hint_way,
         pins: Pins::new(&config.kernel.pin_dir),
     }
 }
@@ -117,11 +118,12 @@ impl Active {
         let mut ebpf = load::load(object::embedded()?, &settings, mode)?;
         follow_log(&mut ebpf);
         let tables = Tables::open(&settings.pins)?.context("the maps are not pinned")?;
-        let mirror = Mirror::new(tables, settings.aliases, config.strategy.burst, monotonic_ns()?)?;
+        let mut mirror = Mirror::new(tables, settings.aliases, config.strategy.burst, monotonic_ns()?)?;
+        mirror.set_links(links(&settings.interface, *settings.service.ip()))?;
         let patience = config.overlay.heartbeat * HOLD_HEARTBEATS;
         let obedience = Obedience::new(mirror, config.strategy.grant_lifetime, patience, Instant::now());
         let events = Events::open(&settings.pins)?;
-        Ok(Self { ebpf, obedience, events, next_hops, settings })
+        Ok(Self { ebpf, obedience, events, next_hops, settings, links_read: Instant::now() })
     }
 }
 

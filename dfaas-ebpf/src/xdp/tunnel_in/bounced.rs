@@ -10,9 +10,8 @@ use dfaas_common::{
 
 use crate::{
     count, field, maps,
-    packet::Hint,
     pick::Picked,
-    xdp::{Act, Plan},
+    xdp::{Act, Plan, first::first_kind},
 };
 
 /// After so many refusals the call is refused.
@@ -75,8 +74,7 @@ pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
     plan.towards_client(flow);
     settle(&key, flow, picked);
     if picked.target == LOCAL {
-        let hint = if picked.detail == TO_PROXY { Hint::PROXY_FIRST } else { Hint::LOCAL_FIRST };
-        return plan.then(Act::PassInner, 0, hint.into(), Verdict::BouncedToLocal);
+        return plan.then(Act::PassInner, 0, first_kind(picked.detail) as u32, Verdict::BouncedToLocal);
     }
     let sequence = plan.segment.acknowledgement;
     plan.then(Act::AnswerInner, sequence, picked.detail, Verdict::BouncedRefused)

@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
+    hint::Kind,
     http::Name,
     limit::Limit,
     packet::{Be16, Be64},
@@ -13,7 +14,7 @@ use dfaas_common::{
 
 use crate::{
     count, field, maps,
-    packet::{Hint, Packet, Xdp},
+    packet::{Packet, Xdp},
     pick::{take, take_local},
     request::read_name,
     socket::{self, Tuple},
@@ -25,7 +26,7 @@ use crate::{
 pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
     let number = plan.a;
     match admit(&x, number, plan) {
-        Ok(()) => plan.then(Act::PassInner, number, Hint::PEER_FIRST.into(), Verdict::HandoffAccepted),
+        Ok(()) => plan.then(Act::PassInner, number, Kind::PeerFirst as u32, Verdict::HandoffAccepted),
         Err(reason) => {
             let function = plan.picked.function;
             if function != NO_FUNCTION {
