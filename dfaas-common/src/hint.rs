@@ -37,6 +37,8 @@ pub struct Hint {
     pub kind: Kind,
     /// Number of the peer that the packet came from; 0 if it came from a client.
     pub peer: u8,
+    /// Of a first packet: its client port is known to have had another connection before.
+    pub renewed: bool,
 }
 
 const _: () = assert!(crate::peer::MAX_PEERS <= 256);
@@ -52,13 +54,24 @@ impl Hint {
 
     #[inline(always)]
     pub const fn new(kind: Kind, peer: u32) -> Self {
-        Self { kind, peer: peer as u8 }
+        Self { kind, peer: peer as u8, renewed: false }
+    }
+
+    #[inline(always)]
+    pub const fn renewing(self, renewed: bool) -> Self {
+        Self { renewed, ..self }
+    }
+
+    /// Kind and mark in one byte.
+    #[inline(always)]
+    const fn byte(self) -> u8 {
+        self.kind as u8 | (self.renewed as u8) << 7
     }
 
     /// As metadata.
     #[inline(always)]
     pub const fn word(self) -> u64 {
-        (Self::MAGIC as u64) << 32 | (self.kind as u64) << 8 | self.peer as u64
+        (Self::MAGIC as u64) << 32 | (self.byte() as u64) << 8 | self.peer as u64
     }
 
     #[inline(always)]
@@ -73,7 +86,7 @@ impl Hint {
     #[inline(always)]
     pub const fn source(self, secret: u16) -> [u8; 6] {
         let [a, b] = secret.to_ne_bytes();
-        [MARK[0], MARK[1], a, b, self.kind as u8, self.peer]
+        [MARK[0], MARK[1], a, b, self.byte(), self.peer]
     }
 
     #[inline(always)]
@@ -92,9 +105,9 @@ impl Hint {
     }
 
     #[inline(always)]
-    const fn from_bytes(kind: u8, peer: u8) -> Option<Self> {
-        match Kind::from_number(kind) {
-            Some(kind) => Some(Self { kind, peer }),
+    const fn from_bytes(byte: u8, peer: u8) -> Option<Self> {
+        match Kind::from_number(byte & 0x7f) {
+            Some(kind) => Some(Self { kind, peer, renewed: byte >> 7 != 0 }),
             None => None,
         }
     }
@@ -109,8 +122,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hint_comes_back_both_ways(kind in 0usize..5, peer in 0u32..64, secret: u16) {
-            let hint = Hint::new(KINDS[kind], peer);
+        fn a_hint_comes_back_both_ways(kind in 0usize..5, peer in 0u32..64, renewed: bool, secret: u16) {
+            let hint = Hint::new(KINDS[kind], peer).renewing(renewed);
             prop_assert_eq!(Hint::from_word(hint.word()), Some(hint));
             prop_assert_eq!(Hint::from_source(hint.source(secret), secret), Some(hint));
             // Neither multicast, which no frame may come from, nor an address that a maker has given.

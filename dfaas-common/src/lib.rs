@@ -4,7 +4,7 @@
 //! * [`packet`], [`checksum`], [`options`], [`http`]: what a packet says
 //! * [`siphash`], [`cookie`], [`tunnel`]: what a packet proves
 //! * [`address`], [`flow`], [`decided`], [`peer`], [`route`], [`limit`]: map keys and values, and how a target is chosen
-//! * [`hint`]: what XDP tells TC
+//! * [`hint`]: what XDP tells TC; [`reuse`]: whether a client port has a new connection
 //! * [`verdict`], [`counters`], [`event`]: what is reported
 //! * [`settings`], [`maps`]: what the loader fills in, and what the maps are called
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
@@ -25,6 +25,7 @@ pub mod packet;
 pub mod peer;
 #[cfg(feature = "user")]
 mod pod;
+pub mod reuse;
 pub mod route;
 pub mod settings;
 pub mod siphash;

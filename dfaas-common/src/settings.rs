@@ -23,6 +23,7 @@ pub struct Settings {
     /// Offsets in the running kernel's `tcp_timewait_sock`, from its BTF.
     pub time_wait_rcv_nxt: u32,
     pub time_wait_ts_recent: u32,
+    pub time_wait_ts_offset: u32,
     /// A [`HintWay`].
     pub hint_way: u32,
 }
@@ -53,6 +54,7 @@ impl Settings {
         alias_mask: 0,
         time_wait_rcv_nxt: 0,
         time_wait_ts_recent: 0,
+        time_wait_ts_offset: 0,
         hint_way: HintWay::Auto as u32,
     };
 }

@@ -23,6 +23,9 @@ pub const LATER: u8 = 2;
 /// A FIRST sent back untouched.
 pub const BOUNCE: u8 = 3;
 
+/// Mark of a FIRST: its client port is known to have had another connection before.
+pub const RENEWED: u8 = 1;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Geneve {
@@ -35,7 +38,8 @@ pub struct Geneve {
     pub option_type: u8,
     pub option_words: u8,
     pub kind: u8,
-    pub reserved: u8,
+    /// [`RENEWED`] or 0.
+    pub marks: u8,
     pub epoch: Be16,
     pub tag: Be64,
 }
@@ -69,22 +73,22 @@ impl Geneve {
     }
 }
 
-/// Tag of a FIRST or BOUNCE: over addresses, ports, sequence numbers and kind.
+/// Tag of a FIRST or BOUNCE: over addresses, ports, sequence numbers, marks and kind.
 #[inline(always)]
-pub fn tag(key: Key, kind: u8, inner: &IpTcp) -> u64 {
+pub fn tag(key: Key, kind: u8, marks: u8, inner: &IpTcp) -> u64 {
     key.hash3(
         u64::from(inner.ip.source.raw()) << 32 | u64::from(inner.ip.destination.raw()),
         u64::from(inner.tcp.source.raw()) << 48
             | u64::from(inner.tcp.destination.raw()) << 32
             | u64::from(inner.tcp.sequence.raw()),
-        u64::from(inner.tcp.acknowledgement.raw()) << 32 | u64::from(kind),
+        u64::from(inner.tcp.acknowledgement.raw()) << 32 | u64::from(marks) << 8 | u64::from(kind),
     )
 }
 
 /// What proves a packet of this kind under this seal.
 #[inline(always)]
-pub fn proof(seal: &Seal, kind: u8, inner: &IpTcp) -> u64 {
-    if kind == LATER { seal.token } else { tag(seal.key, kind, inner) }
+pub fn proof(seal: &Seal, kind: u8, marks: u8, inner: &IpTcp) -> u64 {
+    if kind == LATER { seal.token } else { tag(seal.key, kind, marks, inner) }
 }
 
 /// The outer headers. Addresses as on the wire; `flow_hash` spreads flows over receive queues (RFC 8926, 3.3);
@@ -160,14 +164,15 @@ mod tests {
             ip: Ipv4::new(6, 60, 3, 4),
             tcp: Tcp { source: Be16::new(5), sequence: Be32::new(6), acknowledgement: Be32::new(7), ..Tcp::default() },
         };
-        let good = tag(key, FIRST, &inner);
+        let good = tag(key, FIRST, 0, &inner);
         let changed = |change: fn(&mut IpTcp)| {
             let mut other = inner;
             change(&mut other);
-            tag(key, FIRST, &other)
+            tag(key, FIRST, 0, &other)
         };
-        assert_ne!(good, tag(key, BOUNCE, &inner));
-        assert_ne!(good, tag(Key(1, 3), FIRST, &inner));
+        assert_ne!(good, tag(key, BOUNCE, 0, &inner));
+        assert_ne!(good, tag(key, FIRST, RENEWED, &inner));
+        assert_ne!(good, tag(Key(1, 3), FIRST, 0, &inner));
         assert_ne!(good, changed(|i| i.ip.source = Be32::new(9)));
         assert_ne!(good, changed(|i| i.ip.destination = Be32::new(9)));
         assert_ne!(good, changed(|i| i.tcp.source = Be16::new(9)));

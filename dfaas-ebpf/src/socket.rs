@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::{bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as TupleV4},
     helpers as h,
 };
-use dfaas_common::packet::Segment;
+use dfaas_common::{packet::Segment, reuse::TimeWait};
 
 use crate::{packet::Packet, setting};
 
@@ -84,9 +84,9 @@ impl Socket {
         unsafe { (*self.0).state }
     }
 
-    /// `rcv_nxt` and last timestamp of a socket in TIME_WAIT: a kernel structure, its offsets from the kernel's BTF.
+    /// A socket in TIME_WAIT: a kernel structure, its offsets from the kernel's BTF.
     #[inline(always)]
-    pub(crate) fn time_wait(&self) -> Option<(u32, u32)> {
+    pub(crate) fn time_wait(&self) -> Option<TimeWait> {
         // SAFETY: a referenced socket; the helper answers null if it is of another kind.
         let socket = unsafe { h::bpf_skc_to_tcp_timewait_sock(self.0.cast()) };
         if socket.is_null() {
@@ -94,7 +94,11 @@ impl Socket {
         }
         // SAFETY: the verifier checks the offset against the structure's BTF.
         let field = |at: u32| unsafe { socket.byte_add(at as usize).cast::<u32>().read_volatile() };
-        Some((field(setting!(time_wait_rcv_nxt)), field(setting!(time_wait_ts_recent))))
+        Some(TimeWait {
+            rcv_nxt: field(setting!(time_wait_rcv_nxt)),
+            ts_recent: field(setting!(time_wait_ts_recent)),
+            ts_offset: field(setting!(time_wait_ts_offset)),
+        })
     }
 
     /// `rcv_nxt` and our ISN of a full socket, by the helper's stable view.

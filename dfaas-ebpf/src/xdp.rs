@@ -86,6 +86,9 @@ struct Plan {
     source: u32,
     /// [`Older`]: saves looking for what has to give way to a new decision.
     older: u32,
+    /// [`RENEWED`](dfaas_common::tunnel::RENEWED) if this is the first packet of another connection than the last one known of
+    /// its client port. Never for one that is repeated: it may be its own connection's socket that is found.
+    marks: u8,
 }
 
 impl Plan {
@@ -103,6 +106,7 @@ impl Plan {
             ifindex: 0,
             source: 0,
             older: Older::Nowhere as u32,
+            marks: 0,
         }
     }
 
@@ -196,14 +200,14 @@ fn rewrite(x: Xdp, act: u32, plan: &Plan) -> u32 {
         SYN_ACK => reply::syn_ack(x, &plan.segment),
         ANSWER => reply::answer(x, &plan.segment, plan.a, plan.b),
         ACK => reply::ack(x, &plan.segment, plan.a),
-        ENCAPSULATE => tunnel::encapsulate(x, plan.a, plan.b),
-        PASS_INNER => tunnel::pass_inner(x, plan.b, plan.a),
+        ENCAPSULATE => tunnel::encapsulate(x, plan.a, plan.b, plan.marks),
+        PASS_INNER => tunnel::pass_inner(x, plan.b, plan.a, plan.marks),
         RETURN_INNER => tunnel::return_inner(x, plan),
         ANSWER_INNER => match tunnel::uncover(x, plan) {
             0 => reply::answer(x, &plan.segment, plan.a, plan.b),
             failed => failed,
         },
-        HAND_ON => tunnel::hand_on(x, plan.a),
+        HAND_ON => tunnel::hand_on(x, plan.a, plan.marks),
         _ => 0,
     }
 }

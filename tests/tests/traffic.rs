@@ -19,6 +19,8 @@ mod limits;
 mod links;
 #[path = "traffic/loss.rs"]
 mod loss;
+#[path = "traffic/older.rs"]
+mod older;
 #[path = "traffic/peers.rs"]
 mod peers;
 #[path = "traffic/pieces.rs"]

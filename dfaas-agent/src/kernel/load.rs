@@ -65,6 +65,7 @@ impl KernelSettings {
             alias_mask: mask,
             time_wait_rcv_nxt: offset("tw_sk.__tw_common.skc_tw_rcv_nxt")?,
             time_wait_ts_recent: offset("tw_ts_recent")?,
+            time_wait_ts_offset: offset("tw_ts_offset")?,
             hint_way: self.hint_way as u32,
         })
     }

@@ -7,6 +7,7 @@ use dfaas_common::{
     hint::Kind,
     options::{NO_WINDOW_SCALE, Options},
     packet::{Be16, Be32, ETH_LEN, EthIpTcp, IpTcp, OPTIONS_AT, RST, Segment, TCP_AT, Tcp},
+    reuse,
     verdict::Verdict,
 };
 
@@ -30,7 +31,7 @@ const DESTINATION_AT: u32 = ETH_LEN as u32 + 16;
 #[inline(always)]
 pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     let was_sent_round = skb.mark() & !KIND == SENT_ROUND;
-    let (kind, number, in_source) = if was_sent_round {
+    let (kind, number, renewed, in_source) = if was_sent_round {
         // Its destination has been rewritten already, if it is a peer's: the alias tells.
         let kind = match Kind::from_number((skb.mark() & KIND) as u8)? {
             Kind::LocalFirst | Kind::PeerFirst => Kind::LocalFirst,
@@ -38,10 +39,10 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
             Kind::ProxyFirst => Kind::ProxyFirst,
         };
         skb.set_mark(0);
-        (kind, u32::MAX, false)
+        (kind, u32::MAX, false, false)
     } else {
         let (hint, in_source) = skb.hint()?;
-        (hint.kind, hint.peer.into(), in_source)
+        (hint.kind, hint.peer.into(), hint.renewed, in_source)
     };
     skb.pull(TCP_AT as u32 + 20)?;
     let len = skb.len();
@@ -75,7 +76,7 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         Kind::ProxyFirst => tuple.to_proxy(),
         _ => tuple.to_placed(),
     };
-    Some(first(skb, &s, kind, listener))
+    Some(first(skb, &s, kind, renewed, listener))
 }
 
 /// Puts back the address that gave way to the hint: a bridge above learns from it, and XDP behind the driver would take the
@@ -110,15 +111,15 @@ fn later(mut skb: Skb, s: &Segment, kind: Kind, was_sent_round: bool) -> Verdict
 #[inline(always)]
 fn overtakes(socket: &Socket, s: &Segment) -> bool {
     let is_new = |our_isn| our_isn == s.acknowledgement || our_isn == s.our_isn();
-    socket.full().is_some_and(|(rcv_nxt, our_isn)| is_new(our_isn) && newer(s.sequence, rcv_nxt))
+    socket.full().is_some_and(|(rcv_nxt, our_isn)| is_new(our_isn) && reuse::newer(s.sequence, rcv_nxt))
 }
 
 #[inline(always)]
-fn first(mut skb: Skb, s: &Segment, kind: Kind, listener: Tuple) -> Verdict {
+fn first(mut skb: Skb, s: &Segment, kind: Kind, renewed: bool, listener: Tuple) -> Verdict {
     let Some(o) = options::read(&skb, OPTIONS_AT as u32, s.options_len()) else { return Verdict::PlaceFailed };
     if let Some(old) = Socket::find(&skb, s.into()) {
         let state = old.state();
-        let doomed = if state == LISTEN { None } else { doomed(&old, state, s, &o) };
+        let doomed = if state == LISTEN { None } else { doomed(&old, state, s, &o, renewed) };
         drop(old);
         if let Some(rcv_nxt) = doomed {
             skb.set_mark(SENT_ROUND | kind as u32);
@@ -165,19 +166,15 @@ fn attributes(s: &Segment, o: &Options) -> kfunc::TcpRequestAttributes {
     }
 }
 
+/// `rcv_nxt` of a socket that must give way: an older connection of the same client port. A duplicate of that connection's
+/// first packet must not make its call happen twice, so a socket gives way only to what is shown to be another connection.
 #[inline(always)]
-fn newer(a: u32, b: u32) -> bool {
-    a.wrapping_sub(b).cast_signed() > 0
-}
-
-/// `rcv_nxt` of a socket that must give way: an older connection of the same client port. A duplicate of an older first
-/// packet does not count as newer, so it cannot make a call happen twice.
-#[inline(always)]
-fn doomed(old: &Socket, state: u32, s: &Segment, o: &Options) -> Option<u32> {
+fn doomed(old: &Socket, state: u32, s: &Segment, o: &Options, renewed: bool) -> Option<u32> {
     if state == TIME_WAIT {
-        let (rcv_nxt, last) = old.time_wait()?;
-        let newer = newer(s.sequence, rcv_nxt) || o.has_timestamp && last != 0 && newer(o.timestamp, last);
-        return newer.then_some(rcv_nxt);
+        let waiting = old.time_wait()?;
+        // SAFETY: no arguments.
+        let now_ns = unsafe { h::bpf_ktime_get_coarse_ns() };
+        return reuse::is_another(&waiting, s, o, renewed, now_ns).then_some(waiting.rcv_nxt);
     }
     let (rcv_nxt, our_isn) = old.full()?;
     // The same connection has the same ISN of ours (before and after the first acknowledgement).

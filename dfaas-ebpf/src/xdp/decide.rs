@@ -105,6 +105,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         }
     }
     match kind {
+        FIRST if plan.older != Older::Nowhere as u32 => plan.marks = tunnel::RENEWED,
         FIRST => {}
         FOREIGN => return Err(Verdict::NoCookie),
         _ => return Err(if socket::exists(&x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),

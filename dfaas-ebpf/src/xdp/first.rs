@@ -7,6 +7,7 @@ use dfaas_common::{
     packet::{Eth, FIN},
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
+    tunnel::RENEWED,
     verdict::Verdict,
 };
 
@@ -45,7 +46,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         flow.target = LOCAL;
         flow.detail = TO_PROXY;
     }
-    if flow.target == LOCAL && !hint_local(x, flow.detail) {
+    if flow.target == LOCAL && !hint_local(x, flow.detail, plan.marks) {
         // The stack has not seen the handshake and would reset the connection: a plain answer is better.
         plan.code = Verdict::FirstWithoutHint.code();
         plan.picked.target = REFUSED;
@@ -75,8 +76,8 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
 
 /// Tells TC to make the socket here, on this listener; false if that cannot be.
 #[inline(always)]
-pub(super) fn hint_local(mut x: Xdp, listener: u32) -> bool {
-    x.set_hint(Hint::new(first_kind(listener), 0))
+pub(super) fn hint_local(mut x: Xdp, listener: u32, marks: u8) -> bool {
+    x.set_hint(Hint::new(first_kind(listener), 0).renewing(marks & RENEWED != 0))
 }
 
 /// What the first packet of a connection is that this listener is to have.

@@ -45,7 +45,7 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
             Ok(plan.then(Act::Encapsulate, detail, first.into(), Verdict::LaterToPeer))
         }
         REFUSED => refused(flow, detail, plan),
-        _ if first => Err(if first::hint_local(x, detail) { Verdict::FirstRepeated } else { Verdict::WithoutHint }),
+        _ if first => Err(if first::hint_local(x, detail, 0) { Verdict::FirstRepeated } else { Verdict::WithoutHint }),
         _ => {
             // Nothing of ours has been acknowledged yet: the first packet may be lost, and the stack would answer a
             // later one with a reset.

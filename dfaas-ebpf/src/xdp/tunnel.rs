@@ -3,7 +3,7 @@
 use dfaas_common::{
     hint::{Hint, Kind},
     packet::{ETH_LEN, Eth, IpTcp, Mac, Wire},
-    tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer, proof},
+    tunnel::{FIRST, LATER, OUTER_LEN, Outer, RENEWED, outer, proof},
     verdict::Verdict,
 };
 
@@ -37,49 +37,51 @@ unsafe impl Wire for Tunnelled {}
 
 /// Sends the packet to a peer.
 #[inline(never)]
-pub(super) fn encapsulate(x: Xdp, peer: u32, first: u32) -> u32 {
-    match try_encapsulate(x, peer, first != 0) {
+pub(super) fn encapsulate(x: Xdp, peer: u32, first: u32, marks: u8) -> u32 {
+    match try_encapsulate(x, peer, first != 0, marks) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
 }
 
 #[inline(always)]
-fn try_encapsulate(mut x: Xdp, number: u32, first: bool) -> Result<(), Verdict> {
+fn try_encapsulate(mut x: Xdp, number: u32, first: bool, marks: u8) -> Result<(), Verdict> {
     let peer = maps::peer(number).ok_or(Verdict::PeerLost)?;
     let kind = if first { FIRST } else { LATER };
     let inner: &IpTcp = x.get(ETH_LEN).ok_or(Verdict::LoadFailed)?;
     // Not the frame's length: short frames are padded.
     let len = inner.ip.total_len.get();
     let spread = inner.tcp.source.raw();
-    let proof = proof(&peer.send, kind, inner);
+    let proof = proof(&peer.send, kind, marks, inner);
     x.adjust_head(-(OUTER_LEN as i32)).ok_or(Verdict::NoRoom)?;
     let source = Mac::new(x.get::<Eth>(OUTER_LEN).ok_or(Verdict::LoadFailed)?.destination);
     let frame: &mut OuterFrame = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     frame.eth.set(Mac::new(peer.mac), source);
     frame.outer = outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len, kind, peer.send.epoch, proof);
+    frame.outer.geneve.marks = marks;
     Ok(())
 }
 
 /// Gives a connection that one peer has sent back to the next.
 #[inline(never)]
-pub(super) fn hand_on(x: Xdp, peer: u32) -> u32 {
-    match try_hand_on(x, peer) {
+pub(super) fn hand_on(x: Xdp, peer: u32, marks: u8) -> u32 {
+    match try_hand_on(x, peer, marks) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
 }
 
 #[inline(always)]
-fn try_hand_on(mut x: Xdp, number: u32) -> Result<(), Verdict> {
+fn try_hand_on(mut x: Xdp, number: u32, marks: u8) -> Result<(), Verdict> {
     let peer = maps::peer(number).ok_or(Verdict::PeerLost)?;
     let frame: &mut Tunnelled = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     let len = frame.inner.ip.total_len.get();
     let spread = frame.inner.tcp.source.raw();
-    let proof = proof(&peer.send, FIRST, &frame.inner);
+    let proof = proof(&peer.send, FIRST, marks, &frame.inner);
     let source = Mac::new(frame.eth.destination);
     frame.eth.set(Mac::new(peer.mac), source);
     frame.outer = outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len, FIRST, peer.send.epoch, proof);
+    frame.outer.geneve.marks = marks;
     Ok(())
 }
 
@@ -99,12 +101,12 @@ fn take_off(x: &mut Xdp, destination: Option<Mac>) -> Result<(), Verdict> {
 
 /// Inner packet to the stack, with a hint for TC.
 #[inline(never)]
-pub(super) fn pass_inner(mut x: Xdp, kind: u32, peer: u32) -> u32 {
+pub(super) fn pass_inner(mut x: Xdp, kind: u32, peer: u32, marks: u8) -> u32 {
     if let Err(verdict) = take_off(&mut x, None) {
         return verdict.code();
     }
     match Kind::from_number(kind as u8) {
-        Some(kind) if x.set_hint(Hint::new(kind, peer)) => 0,
+        Some(kind) if x.set_hint(Hint::new(kind, peer).renewing(marks & RENEWED != 0)) => 0,
         _ => Verdict::WithoutHint.code(),
     }
 }

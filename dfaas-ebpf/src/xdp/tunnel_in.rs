@@ -9,7 +9,7 @@ use dfaas_common::{
     hint::Kind,
     packet::Segment,
     peer::{Peer, Seal},
-    tunnel::{BOUNCE, FIRST, OUTER_LEN, is_martian, proof},
+    tunnel::{BOUNCE, FIRST, LATER, OUTER_LEN, is_martian, proof},
     verdict::Verdict,
 };
 
@@ -49,10 +49,11 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     plan.segment = Segment::parse_inner(&frame.inner, x.len().wrapping_sub(INNER_AT))?;
     let kind = geneve.kind;
     let seal = seal_of(peer, u32::from(geneve.epoch.get())).ok_or(Verdict::TunnelWrongEpoch)?;
-    if geneve.tag.get() != proof(seal, kind, &frame.inner) {
+    if geneve.tag.get() != proof(seal, kind, geneve.marks, &frame.inner) {
         return Err(Verdict::TunnelWrongTag);
     }
     plan.a = number;
+    plan.marks = if kind == LATER { 0 } else { geneve.marks };
     let s = &plan.segment;
     plan.payload_at = INNER_AT + 20 + s.header_len;
     if kind == BOUNCE {

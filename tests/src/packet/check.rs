@@ -120,6 +120,7 @@ mod tests {
             to: Ipv4Addr::LOCALHOST,
             source_port: 1,
             kind: 1,
+            marks: 0,
             epoch: 1,
             tag: 1,
         };

@@ -20,6 +20,7 @@ pub struct Tunnel {
     pub to: Ipv4Addr,
     pub source_port: u16,
     pub kind: u8,
+    pub marks: u8,
     pub epoch: u16,
     pub tag: u64,
 }
@@ -49,7 +50,7 @@ impl Tunnel {
         // Version 0, four words of options; no flags; the protocol inside; no network identifier.
         frame.extend([4, 0, 8, 0, 0, 0, 0, 0]);
         // Experimental class, type 1, three words of data.
-        frame.extend([0xff, 0, 1, 3, self.kind, 0]);
+        frame.extend([0xff, 0, 1, 3, self.kind, self.marks]);
         frame.extend(self.epoch.to_be_bytes());
         frame.extend(self.tag.to_be_bytes());
         frame.extend(inner);

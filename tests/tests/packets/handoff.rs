@@ -15,7 +15,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, Tunnel};
 use super::{
     bench::Bench,
     first::{QUICK, idle},
-    peers::{from_peer, peer, peer_mac, peer_service, peer_tunnel, sealed},
+    peers::{from_peer, from_peer_renewed, peer, peer_mac, peer_service, peer_tunnel, sealed},
     row::{Row, peer_first, peer_later, row},
     world::{ALIAS_B, B, CALL, CLIENT, Now, OUR_MAC, SEND_EPOCH, TUNNEL, route},
 };
@@ -69,6 +69,7 @@ fn sent_back(inner: &Frame) -> Vec<u8> {
         to: peer_tunnel(B),
         source_port: 0xd00d,
         kind: BOUNCE,
+        marks: 0,
         epoch: SEND_EPOCH as u16,
         tag: sealed(seal, BOUNCE, &packet),
     };
@@ -94,6 +95,8 @@ fn accepted() -> Vec<Row> {
         with("handed: with forty bytes of TCP options", &call().options(&[1; 40])),
         with("handed: a full packet", &call().payload(format!("{CALL}{}", "y".repeat(1300)))),
         with("handed: with FIN", &call().flags(FIN | PSH | ACK)),
+        handed(row("handed: of a port that had another connection", from_peer_renewed(B, &call())))
+            .hint(peer_first(B).renewing(true)),
         handed(case("handed: by LOCAL_FIRST with slots elsewhere"))
             .route(Route { slots: super::world::weighted(&[(3, 1)]).slots, ..route() }),
         handed(case("handed: no listener for own clients, which does not matter")).without_placed_listener(),

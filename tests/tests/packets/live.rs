@@ -16,7 +16,7 @@ use dfaas_common::{
     verdict::Verdict::{
         self, EarlyToLocal, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
         LaterWithoutSocket, NotSteered, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed, PlacedAlready,
-        ReturnSent, SentRound,
+        ReturnSent, SentRound, SynAnswered,
     },
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH};
@@ -25,7 +25,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType
 use super::{
     bench::{Bench, in_namespace, ip},
     handoff,
-    peers::{from_peer, peer_mac, peer_tunnel},
+    peers::{from_peer, from_peer_renewed, peer_mac, peer_tunnel},
     world::{ALIAS_B, B, CALL, CLIENT_MAC, Connection, Now, OUR_MAC, SECRET, SERVICE, TUNNEL},
 };
 
@@ -42,6 +42,8 @@ pub(crate) fn run(way: HintWay) {
             ("placed here", placed_here as fn(&mut Live)),
             ("placed whatever was offered", placed_whatever_was_offered),
             ("a tuple in TIME_WAIT is used again", time_wait_is_replaced),
+            ("a tuple in TIME_WAIT is used again with older numbers", older_numbers_are_served),
+            ("the same at a peer", older_numbers_are_served_for_a_peer),
             ("a socket of a dead connection gives way", dead_socket_gives_way),
             ("handed off by a peer", handed_off),
             ("no socket for a later packet", overtaken),
@@ -237,11 +239,88 @@ fn time_wait_is_replaced(live: &mut Live) {
     let fin = c.ack().sequence(end).acknowledgement(c.cookie + 2).flags(FIN | ACK);
     live.step("FIN", fin, &[LaterToLocal]);
     live.step("the old first again", c.first(CALL), &[FirstRepeated, PlacedAlready]);
+    // Its decision forgotten, the sockets alone must tell.
+    live.bench.tables.clear_flows().unwrap();
+    live.step("the old first, forgotten by XDP", c.first(CALL), &[FirstToLocal, PlacedAlready]);
     let newer = Live::connection(41_002, 0x1800_0000);
     live.bench.tables.clear_flows().unwrap();
     live.step("the first of a newer connection", newer.first(CALL), &[FirstToLocal, OldSocketReplaced, Placed]);
     check(&mut accept(live.bench.placed()), newer.from, SERVICE, CALL);
     nothing_to_accept(live.bench.placed());
+}
+
+/// The client sends FIN and acknowledges ours: the server's end waits.
+fn leave_in_time_wait(live: &mut Live, c: Connection, stamp: Option<[u8; 12]>) {
+    let with = |frame: Frame| stamp.map_or(frame.clone(), |stamp| frame.options(&stamp));
+    live.step("the first", with(c.first(CALL)), &[FirstToLocal, Placed]);
+    let mut server = accept(live.bench.placed());
+    check(&mut server, c.from, SERVICE, CALL);
+    drop(server);
+    let end = c.isn + 1 + CALL.len() as u32;
+    let fin = c.ack().sequence(end).acknowledgement(c.cookie + 2).flags(FIN | ACK);
+    live.step("FIN", with(fin), &[LaterToLocal]);
+}
+
+/// A timestamp option with the client's clock so many ticks back.
+fn stamp_back(c: Connection, ticks: u32) -> [u8; 12] {
+    let mut option = c.stamp();
+    let value = u32::from_be_bytes([option[4], option[5], option[6], option[7]]) - ticks;
+    option[4..8].copy_from_slice(&value.to_be_bytes());
+    option
+}
+
+/// As of a device behind the same NAT, or one that was switched off: older numbers, older clock, or none.
+fn older_numbers_are_served(live: &mut Live) {
+    const BACK: u32 = 1_000_000;
+    for (port, stamped) in [(41_020, true), (41_021, false)] {
+        let old = Live::connection(port, 0x1000_0000);
+        let option = |c, ticks| stamped.then(|| stamp_back(c, ticks));
+        leave_in_time_wait(live, old, option(old, 0));
+        let new = Live::connection(port, 0x1000_0000 - BACK);
+        let first = |c: Connection, ticks| match option(c, ticks) {
+            Some(option) => c.first(CALL).options(&option),
+            None => c.first(CALL),
+        };
+        live.step("its SYN", new.syn(), &[SynAnswered]);
+        live.step("its first", first(new, BACK), &[FirstToLocal, OldSocketReplaced, Placed]);
+        let mut server = accept(live.bench.placed());
+        check(&mut server, new.from, SERVICE, CALL);
+        // Neither is a call to be made twice.
+        live.step("its first again", first(new, BACK), &[FirstRepeated, PlacedAlready]);
+        nothing_to_accept(live.bench.placed());
+    }
+}
+
+/// The same at a peer, which knows only its sockets and what A says.
+fn older_numbers_are_served_for_a_peer(live: &mut Live) {
+    const BACK: u32 = 1_000_000;
+    for (port, stamped) in [(41_022, true), (41_023, false)] {
+        let alias = SocketAddrV4::new(ALIAS_B, 80);
+        let client = SocketAddrV4::new(CLIENT, port);
+        let with = |frame: Frame, timestamp: u32, echo: u32| {
+            let mut option = super::world::stamp(echo);
+            option[4..8].copy_from_slice(&timestamp.to_be_bytes());
+            if stamped { frame.options(&option) } else { frame }
+        };
+        let plain = call(port);
+        let old = with(plain.clone(), 0x2000_0000, 0x7777_7777);
+        live.step("the first", from_peer(B, FIRST, &old), &[HandoffAccepted, Placed]);
+        let mut server = accept(live.bench.handoff());
+        check(&mut server, client, alias, CALL);
+        drop(server);
+        // Behind the SYN of ours come no data, but our FIN.
+        let fin = plain.clone().sequence(plain.end()).acknowledgement(0x4000_0002).flags(FIN | ACK).payload("");
+        let fin = with(fin, 0x2000_0001, 0x7777_7777);
+        live.step("FIN", from_peer(B, LATER, &fin), &[LaterFromPeer, LaterWithSocket]);
+        live.step("the old first again", from_peer(B, FIRST, &old), &[HandoffAccepted, PlacedAlready]);
+        let new = plain.sequence(0x3000_0001 - BACK).acknowledgement(0x4abc_0001);
+        let new = with(new, 0x2000_0000 - BACK, 0x1234_5678);
+        let renewed = from_peer_renewed(B, &new);
+        live.step("the first of another connection", renewed, &[HandoffAccepted, OldSocketReplaced, Placed]);
+        check(&mut accept(live.bench.handoff()), client, alias, CALL);
+        live.step("that again", from_peer(B, FIRST, &new), &[HandoffAccepted, PlacedAlready]);
+        nothing_to_accept(live.bench.handoff());
+    }
 }
 
 fn dead_socket_gives_way(live: &mut Live) {

@@ -7,7 +7,7 @@ use dfaas_common::{
     packet::{Be16, Be32, IpTcp, Ipv4, Tcp},
     peer::{Peer, Seal, UP},
     siphash::Key,
-    tunnel::proof,
+    tunnel::{FIRST, RENEWED, proof},
 };
 use dfaas_tests::packet::{Frame, Tunnel};
 
@@ -60,12 +60,16 @@ pub(crate) fn peer(number: u32) -> Peer {
 
 /// Seals an inner packet (from its IPv4 header on).
 pub(crate) fn sealed(seal: &Seal, kind: u8, inner: &[u8]) -> u64 {
+    sealed_with(seal, kind, 0, inner)
+}
+
+fn sealed_with(seal: &Seal, kind: u8, marks: u8, inner: &[u8]) -> u64 {
     let word = |at: usize| Be32::new(u32::from_be_bytes([inner[at], inner[at + 1], inner[at + 2], inner[at + 3]]));
     let half = |at: usize| Be16::new(u16::from_be_bytes([inner[at], inner[at + 1]]));
     let ip = Ipv4 { source: word(12), destination: word(16), ..Ipv4::default() };
     let (sequence, acknowledgement) = (word(24), word(28));
     let tcp = Tcp { source: half(20), destination: half(22), sequence, acknowledgement, ..Tcp::default() };
-    proof(seal, kind, &IpTcp { ip, tcp })
+    proof(seal, kind, marks, &IpTcp { ip, tcp })
 }
 
 /// The outer headers that a peer puts on a packet to us.
@@ -78,6 +82,7 @@ pub(crate) fn tunnel_from(number: u32, kind: u8, inner: &[u8]) -> Tunnel {
         to: TUNNEL,
         source_port: 0xd00d,
         kind,
+        marks: 0,
         epoch: seal.epoch as u16,
         tag: sealed(seal, kind, inner),
     }
@@ -89,19 +94,36 @@ pub(crate) fn from_peer(number: u32, kind: u8, inner: &Frame) -> Vec<u8> {
     tunnel_from(number, kind, &inner).carry(&inner, &[])
 }
 
+/// The same, of a client port that had another connection before.
+pub(crate) fn from_peer_renewed(number: u32, inner: &Frame) -> Vec<u8> {
+    let inner = inner.packet();
+    let tag = sealed_with(&peer(number).receive[0], FIRST, RENEWED, &inner);
+    Tunnel { marks: RENEWED, tag, ..tunnel_from(number, FIRST, &inner) }.carry(&inner, &[])
+}
+
+/// What we must send to a peer of a client port that had another connection before.
+pub(crate) fn to_peer_renewed(number: u32, inner: &[u8], client: SocketAddrV4) -> Vec<u8> {
+    let tag = sealed_with(&peer(number).send, FIRST, RENEWED, inner);
+    Tunnel { marks: RENEWED, tag, ..tunnel_to(number, FIRST, inner, client) }.carry(inner, &[])
+}
+
 /// What we must send to a peer; the outer source port spreads connections by the client's port.
 pub(crate) fn to_peer(number: u32, kind: u8, inner: &[u8], client: SocketAddrV4, padding: &[u8]) -> Vec<u8> {
+    tunnel_to(number, kind, inner, client).carry(inner, padding)
+}
+
+fn tunnel_to(number: u32, kind: u8, inner: &[u8], client: SocketAddrV4) -> Tunnel {
     let seal = &peer(number).send;
     let spread = u16::from_ne_bytes(client.port().to_be_bytes());
-    let tunnel = Tunnel {
+    Tunnel {
         destination_mac: peer_mac(number),
         source_mac: OUR_MAC,
         from: TUNNEL,
         to: peer_tunnel(number),
         source_port: 0xc000 | spread & 0x3fff,
         kind,
+        marks: 0,
         epoch: seal.epoch as u16,
         tag: sealed(seal, kind, inner),
-    };
-    tunnel.carry(inner, padding)
+    }
 }

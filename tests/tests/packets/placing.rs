@@ -93,6 +93,7 @@ fn way_out() -> Vec<Row> {
             to: peer_tunnel(B),
             source_port: 0xc000 | u16::from_ne_bytes(CLIENT.port().to_be_bytes()) & 0x3fff,
             kind: dfaas_common::tunnel::LATER,
+            marks: 0,
             epoch: seal.epoch as u16,
             tag: sealed(&seal, dfaas_common::tunnel::LATER, &inner),
         };

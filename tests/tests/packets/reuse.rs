@@ -11,7 +11,7 @@ use dfaas_common::{
 
 use super::{
     first::{FORWARDED_ONE, LOCAL_ONE, TO_PEER},
-    peers::to_peer,
+    peers::{to_peer, to_peer_renewed},
     refusal::{REFUSED_ONE, answer},
     row::{LOCAL_FIRST, Row, row},
     world::{B, BUSY, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, weighted},
@@ -35,14 +35,14 @@ fn newer(now: Now) -> Vec<Row> {
     };
     let to_local = |row: Row| {
         row.passes(FirstToLocal)
-            .hint(LOCAL_FIRST)
+            .hint(LOCAL_FIRST.renewing(true))
             .counts(LOCAL_ONE)
             .leaves(Where::Decided, new, new.flow(LOCAL, 0))
             .touched()
     };
     let to_b = |row: Row| {
         row.route(weighted(&[(2, 1)]))
-            .sends(FirstToPeer, to_peer(B, FIRST, &new.first(CALL).packet(), CLIENT, &[]))
+            .sends(FirstToPeer, to_peer_renewed(B, &new.first(CALL).packet(), CLIENT))
             .counts(FORWARDED_ONE)
             .pair(B, TO_PEER)
             .leaves(Where::Forwarded, new, new.flow(PEER, B))

@@ -138,6 +138,7 @@ fn proofs() -> Vec<Row> {
             .hint(peer_later(B)),
         refused("proof: a bit of the tag", with(&inner, FIRST, |t| t.tag ^= 1), TunnelWrongTag),
         refused("proof: the tag's other end", with(&inner, FIRST, |t| t.tag ^= 1 << 63), TunnelWrongTag),
+        refused("proof: a mark that the tag does not cover", with(&inner, FIRST, |t| t.marks = 1), TunnelWrongTag),
         refused("proof: no tag", with(&inner, FIRST, |t| t.tag = 0), TunnelWrongTag),
         refused("proof: another peer's tag", with(&inner, FIRST, move |t| t.tag = of_c), TunnelWrongTag),
         refused("proof: FIRST with the token", with(&inner, FIRST, move |t| t.tag = token), TunnelWrongTag),

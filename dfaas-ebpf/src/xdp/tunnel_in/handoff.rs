@@ -92,6 +92,6 @@ fn turn_away(mut x: Xdp, number: u32) -> Option<()> {
     core::mem::swap(&mut ip.source, &mut ip.destination);
     frame.outer.geneve.kind = BOUNCE;
     frame.outer.geneve.epoch = Be16::new(peer.send.epoch as u16);
-    frame.outer.geneve.tag = Be64::new(tag(peer.send.key, BOUNCE, &frame.inner));
+    frame.outer.geneve.tag = Be64::new(tag(peer.send.key, BOUNCE, frame.outer.geneve.marks, &frame.inner));
     Some(())
 }

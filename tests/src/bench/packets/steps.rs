@@ -152,6 +152,7 @@ impl Cast {
             to: *self.service.ip(),
             source_port: 0xc001,
             kind: 2,
+            marks: 0,
             epoch: seal.epoch as u16,
             tag: seal.token,
         };
