@@ -58,6 +58,7 @@ impl Hint {
     }
 
     #[inline(always)]
+    #[must_use]
     pub const fn renewing(self, renewed: bool) -> Self {
         Self { renewed, ..self }
     }

@@ -61,7 +61,7 @@ impl Active {
             return Ok(());
         }
         self.links_read = now;
-        let links = links(&self.settings.interface, *self.settings.service.ip());
+        let links = links(&self.settings.interface, *self.settings.service.ip())?;
         if self.obedience.mirror.set_links(links)? {
             tracing::info!(interface = self.settings.interface, "another link-layer address: frames to it are steered");
         }

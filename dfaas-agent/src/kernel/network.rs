@@ -151,19 +151,17 @@ pub(crate) fn interface_address(name: &str) -> Option<Ipv4Addr> {
 }
 
 /// Link-layer addresses that frames for this node are sent to, as [`Control::links`](dfaas_common::settings::Control): the
-/// interface's, and that of the interface which has the service address (a bridge above it). None: it has no such
-/// addresses, and all frames are taken.
-pub fn links(interface: &str, service: Ipv4Addr) -> [u64; 2] {
-    let Ok(entries) = nix::ifaddrs::getifaddrs() else { return [0; 2] };
-    let entries: Vec<_> = entries.collect();
+/// interface's, and that of the interface which has the service address (a bridge above it); 0 for one that has none.
+pub(crate) fn links(interface: &str, service: Ipv4Addr) -> Result<[u64; 2]> {
+    let entries: Vec<_> = nix::ifaddrs::getifaddrs().context("cannot list the interfaces")?.collect();
     let link = |name: &str| {
-        let entries = entries.iter().filter(|entry| entry.interface_name == name);
-        let bytes = entries.filter_map(|entry| entry.address?.as_link_addr()?.addr()).next();
+        let mut entries = entries.iter().filter(|entry| entry.interface_name == name);
+        let bytes = entries.find_map(|entry| entry.address?.as_link_addr()?.addr());
         bytes.map_or(0, |bytes| Mac::new(bytes).word())
     };
     let has_service = |entry: &&InterfaceAddress| {
         entry.address.is_some_and(|address| address.as_sockaddr_in().is_some_and(|address| address.ip() == service))
     };
     let above = entries.iter().find(has_service).map_or(0, |entry| link(&entry.interface_name));
-    [link(interface), above]
+    Ok([link(interface), above])
 }

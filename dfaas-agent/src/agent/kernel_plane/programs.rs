@@ -119,7 +119,7 @@ impl Active {
         follow_log(&mut ebpf);
         let tables = Tables::open(&settings.pins)?.context("the maps are not pinned")?;
         let mut mirror = Mirror::new(tables, settings.aliases, config.strategy.burst, monotonic_ns()?)?;
-        mirror.set_links(links(&settings.interface, *settings.service.ip()))?;
+        mirror.set_links(links(&settings.interface, *settings.service.ip())?)?;
         let patience = config.overlay.heartbeat * HOLD_HEARTBEATS;
         let obedience = Obedience::new(mirror, config.strategy.grant_lifetime, patience, Instant::now());
         let events = Events::open(&settings.pins)?;
