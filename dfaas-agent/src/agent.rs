@@ -30,13 +30,14 @@ use self::{
     platform_task::PlatformView,
     proxy_task::ProxyTask,
     rhythm::{Rhythm, wall_clock},
+    setup::Claim,
     speak::Spoken,
     steady::Steady,
 };
 use crate::{
     config::Config,
     decision::{Decision, PeerEndpoint},
-    metrics,
+    metrics::Meters,
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
     peers::{Peers, Standing},
@@ -52,6 +53,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Everything a running agent owns.
 pub struct Agent {
+    /// Nobody else has this node's run directory.
+    _claim: Claim,
     config: Config,
     node: NodeId,
     started: Instant,
@@ -71,7 +74,7 @@ pub struct Agent {
     decided: Instant,
     spoken: Spoken,
     status: watch::Sender<Arc<Status>>,
-    iterations: Arc<metrics::Iterations>,
+    meters: Arc<Meters>,
 }
 
 /// What the agent is told from outside.
@@ -84,7 +87,7 @@ pub enum Order {
 
 /// Runs until it is told to stop.
 pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
-    let (mut agent, server) = setup::start(config).await?;
+    let (mut agent, server) = Box::pin(setup::start(config)).await?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -217,7 +220,7 @@ impl Agent {
         let now = Instant::now();
         self.decide(now);
         self.feed_kernel(now);
-        self.iterations.done(now.elapsed());
+        self.meters.iterated(now.elapsed());
         self.speak(now);
     }
 
@@ -271,7 +274,9 @@ impl Agent {
         let names = self.decision.functions.keys();
         let kept = names.map(|name| (name.clone(), self.rates.rate(name).kept)).collect();
         let orders = Orders { decision: &self.decision, decided: self.decided, kept: &kept, peers: &self.peers };
-        self.kernel.obey(orders, now);
+        if let Some(delay) = self.kernel.obey(orders, now) {
+            self.meters.kernel_obeyed(delay);
+        }
     }
 
     /// Says good-bye. The kernel path and HAProxy stay, unless they are to go.

@@ -28,6 +28,7 @@ use crate::{
     mode::{Mode, XdpPlace},
     name::{FunctionName, Host},
     peers::Terms,
+    platform,
     strategy::Strategy,
 };
 
@@ -96,15 +97,9 @@ pub struct ProxyConfig {
     pub sticky: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlatformKind {
-    OpenFaas,
-    Embedded,
-}
-
 #[derive(Clone, Debug)]
 pub struct PlatformConfig {
-    pub kind: PlatformKind,
+    pub kind: &'static platform::Kind,
     pub gateway_host: Host,
     pub gateway_port: u16,
     pub user: Option<String>,
@@ -194,10 +189,7 @@ impl Config {
                 sticky: read.bool("AGENT_STICKY"),
             },
             platform: PlatformConfig {
-                kind: read.choice(
-                    "AGENT_PLATFORM",
-                    &[("openfaas", PlatformKind::OpenFaas), ("embedded", PlatformKind::Embedded)],
-                ),
+                kind: read.choice("AGENT_PLATFORM", &platform::KINDS.map(|kind| (kind.name, kind))),
                 gateway_host: read.parse("AGENT_OPENFAAS_HOST"),
                 gateway_port: read.port("AGENT_OPENFAAS_PORT"),
                 user: read.optional("AGENT_OPENFAAS_USER"),

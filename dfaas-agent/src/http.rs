@@ -1,8 +1,7 @@
 //! The agent's own HTTP server: `/healthz`, `/readyz`, `/metrics`, `/status`.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
 use axum::{
     Json, Router,
     extract::State,
@@ -13,41 +12,42 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
-    metrics::{self, Iterations},
+    metrics::{self, Meters},
     p2p::OverlayHandle,
+    platform::Platform,
+    server::{self, ConnectionLimits},
     status::{Component, Status},
 };
 
+/// What there is to show.
 #[derive(Clone)]
-struct Shared {
-    status: watch::Receiver<Arc<Status>>,
-    iterations: Arc<Iterations>,
-    overlay: OverlayHandle,
+pub(crate) struct Shown {
+    pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) overlay: OverlayHandle,
+    pub(crate) platform: Arc<dyn Platform>,
 }
 
+/// Probes and scrapers are few; each connection has time-outs.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { max: 64, idle: Duration::from_secs(30), grace: Duration::from_secs(1) };
+
 /// Serves until the task is aborted.
-pub async fn serve(
-    address: SocketAddr,
-    status: watch::Receiver<Arc<Status>>,
-    iterations: Arc<Iterations>,
-    overlay: OverlayHandle,
-) -> Result<JoinHandle<()>> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+pub(crate) fn serve(listener: TcpListener, shown: Shown) -> JoinHandle<()> {
     let router = Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
         .route("/status", get(status_json))
-        .with_state(Shared { status, iterations, overlay });
-    Ok(tokio::spawn(async move {
-        if let Err(e) = axum::serve(listener, router).await {
-            tracing::error!("the HTTP server has ended: {e}");
-        }
-    }))
+        .with_state(shown);
+    tokio::spawn(async move {
+        let (_never, stop) = watch::channel(false);
+        server::serve(listener, router, LIMITS, stop).await;
+    })
 }
 
 /// 200 or 503, a line per component (reference section 8, without its defect B19).
-async fn health(State(shared): State<Shared>) -> Response {
+async fn health(State(shared): State<Shown>) -> Response {
     let (well, text) = report(&shared.status.borrow().components());
     answer(well, text)
 }
@@ -61,7 +61,7 @@ fn report(components: &[Component]) -> (bool, String) {
 }
 
 /// 200 once the data planes have tables: a node that has lost a component still serves.
-async fn ready(State(shared): State<Shared>) -> Response {
+async fn ready(State(shared): State<Shown>) -> Response {
     let ready = shared.status.borrow().ready;
     answer(ready, if ready { "ready\n" } else { "no tables yet\n" }.to_owned())
 }
@@ -70,14 +70,15 @@ fn answer(well: bool, text: String) -> Response {
     (if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
 }
 
-async fn status_json(State(shared): State<Shared>) -> Json<Status> {
+async fn status_json(State(shared): State<Shown>) -> Json<Status> {
     Json(Status::clone(&shared.status.borrow()))
 }
 
-async fn metrics_text(State(shared): State<Shared>) -> Response {
+async fn metrics_text(State(shared): State<Shown>) -> Response {
     let status = shared.status.borrow().clone();
-    let (messages, counters) = (shared.overlay.messages(), shared.overlay.counters());
-    match metrics::render(&status, &shared.iterations, &messages, &counters) {
+    let overlay = &shared.overlay;
+    let (messages, counters, left_out) = (overlay.messages(), overlay.counters(), shared.platform.counters());
+    match metrics::render(&status, &shared.meters, &messages, &counters, left_out) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{e:#}\n")).into_response(),
     }

@@ -1,54 +1,34 @@
 //! The status as Prometheus metrics. Labels are functions and peers of this node, which are bounded, and fixed words.
 
+mod meters;
 mod overlay;
 
-use std::time::Duration;
-
 use anyhow::Result;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 
+pub(crate) use self::meters::Meters;
 use crate::{
     p2p::{Counters, MessageCount},
+    platform::Counters as LeftOut,
     status::{MarginStatus, Outcomes, Status},
 };
-
-/// The two metrics of the original.
-pub struct Iterations {
-    pub count: IntCounter,
-    pub duration_seconds: Gauge,
-}
-
-impl Iterations {
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self {
-            count: IntCounter::new("dfaas_agent_strategy_iterations", "Iterations of the strategy since the start")?,
-            duration_seconds: Gauge::new(
-                "dfaas_agent_strategy_iteration_duration_seconds",
-                "Duration of the last iteration of the strategy",
-            )?,
-        })
-    }
-
-    pub(crate) fn done(&self, duration: Duration) {
-        self.count.inc();
-        self.duration_seconds.set(duration.as_secs_f64());
-    }
-}
 
 /// All metrics in Prometheus' text format.
 pub(crate) fn render(
     status: &Status,
-    iterations: &Iterations,
+    meters: &Meters,
     messages: &[MessageCount],
     counters: &Counters,
+    left_out: LeftOut,
 ) -> Result<String> {
     let registry = Registry::new();
-    registry.register(Box::new(iterations.count.clone()))?;
-    registry.register(Box::new(iterations.duration_seconds.clone()))?;
+    meters.register(&registry)?;
     node(&registry, status)?;
+    planes(&registry, status)?;
     functions(&registry, status)?;
     peers(&registry, status)?;
     overlay::overlay(&registry, messages, counters)?;
+    platform(&registry, left_out)?;
     status.margin.iter().try_for_each(|status| margin(&registry, status))?;
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
@@ -66,6 +46,11 @@ fn real(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<
     add(registry, GaugeVec::new(Opts::new(name, help), labels)?)
 }
 
+/// What only grows: a fresh counter, to be brought to what was counted elsewhere. Its name ends in `_total`.
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    add(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
 fn node(registry: &Registry, status: &Status) -> Result<()> {
     whole(registry, "dfaas_mode", "The kernel's part: 1 for the mode in force", &["mode", "xdp"])?
         .with_label_values(&[status.kernel.mode.name(), &status.kernel.xdp])
@@ -80,21 +65,26 @@ fn node(registry: &Registry, status: &Status) -> Result<()> {
     for component in status.components() {
         up.with_label_values(&[component.kind.as_str()]).set(component.healthy.into());
     }
+    Ok(())
+}
+
+fn planes(registry: &Registry, status: &Status) -> Result<()> {
     let version = whole(registry, "dfaas_plane_version", "Version of the decision a data plane obeys", &["plane"])?;
-    let repaired = whole(registry, "dfaas_plane_repairs", "Entries that differed from the decision", &["plane"])?;
+    let repaired = counter(
+        registry,
+        "dfaas_plane_repairs_total",
+        "Entries put right that differed from the decision",
+        &["plane"],
+    )?;
     for (name, plane) in [("kernel", status.planes.kernel), ("haproxy", status.planes.proxy)] {
         version.with_label_values(&[name]).set(i64::from(plane.version));
-        repaired.with_label_values(&[name]).set(plane.repaired as i64);
+        repaired.with_label_values(&[name]).inc_by(plane.repaired);
     }
-    whole(registry, "dfaas_proxy_reloads", "Reloads of HAProxy by this agent", &[])?
-        .with_label_values::<&str>(&[])
-        .set(status.planes.proxy_reloads as i64);
-    real(registry, "dfaas_decision_to_kernel_seconds", "From the last decision to the kernel's tables", &[])?
-        .with_label_values::<&str>(&[])
-        .set(status.planes.decision_to_kernel_ms / 1000.0);
-    let packets = whole(registry, "dfaas_packets", "Packets by verdict of the kernel path", &["verdict"])?;
+    let reloads = counter(registry, "dfaas_proxy_reloads_total", "Reloads of HAProxy by this agent", &[])?;
+    reloads.with_label_values::<&str>(&[]).inc_by(status.planes.proxy_reloads);
+    let packets = counter(registry, "dfaas_packets_total", "Packets by verdict of the kernel path", &["verdict"])?;
     for (verdict, n) in &status.kernel.verdicts {
-        packets.with_label_values(&[verdict.as_str()]).set(*n as i64);
+        packets.with_label_values(&[verdict.as_str()]).inc_by(*n);
     }
     Ok(())
 }
@@ -110,9 +100,9 @@ fn outcomes<T: Copy>(o: &Outcomes<T>) -> [(&'static str, T); 5] {
 }
 
 fn functions(registry: &Registry, status: &Status) -> Result<()> {
-    let requests = whole(
+    let requests = counter(
         registry,
-        "dfaas_requests",
+        "dfaas_requests_total",
         "Calls by outcome and data plane since the maps were made",
         &["function", "outcome", "plane"],
     )?;
@@ -130,7 +120,7 @@ fn functions(registry: &Registry, status: &Status) -> Result<()> {
         let name = name.as_str();
         for (plane, counted) in [("kernel", &f.by_kernel), ("haproxy", &f.by_proxy)] {
             for (outcome, n) in outcomes(counted) {
-                requests.with_label_values(&[name, outcome, plane]).set(n as i64);
+                requests.with_label_values(&[name, outcome, plane]).inc_by(n);
             }
         }
         for (target, weight) in [("local", f.local_weight), ("reject", f.reject_weight)] {
@@ -167,12 +157,25 @@ fn margin(registry: &Registry, margin: &MarginStatus) -> Result<()> {
     Ok(())
 }
 
+fn platform(registry: &Registry, left_out: LeftOut) -> Result<()> {
+    let help = "Functions and labels of the platform that could not be used, at every reading";
+    let counted = counter(registry, "dfaas_platform_left_out_total", help, &["what"])?;
+    counted.with_label_values(&["function"]).inc_by(left_out.functions_left_out);
+    counted.with_label_values(&["label"]).inc_by(left_out.labels_ignored);
+    Ok(())
+}
+
 fn peers(registry: &Registry, status: &Status) -> Result<()> {
     let state = whole(registry, "dfaas_peer", "1 for the state a peer is in", &["peer", "state"])?;
     let age = real(registry, "dfaas_peer_age_seconds", "Time since the last word of a peer", &["peer"])?;
+    let trouble = whole(registry, "dfaas_peer_trouble", "1 if something keeps the kernel from using it", &["peer"])?;
     for peer in &status.peers {
         state.with_label_values(&[peer.node.as_str(), &peer.state]).set(1);
         age.with_label_values(&[peer.node.as_str()]).set(peer.age_ms as f64 / 1000.0);
+        trouble.with_label_values(&[peer.node.as_str()]).set(peer.trouble.is_some().into());
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

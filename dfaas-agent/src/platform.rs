@@ -5,11 +5,51 @@ pub mod embedded;
 mod labels;
 pub mod openfaas;
 
-use std::{collections::BTreeMap, fmt, future::ready, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, future::ready, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 
-use crate::{endpoint::Endpoint, name::FunctionName};
+use crate::{
+    endpoint::Endpoint,
+    name::{FunctionName, Host},
+};
+
+/// All kinds of platforms: a new one is a file of its own and a line here.
+pub static KINDS: [&Kind; 2] = [&openfaas::KIND, &embedded::KIND];
+
+type Starting = BoxFuture<'static, anyhow::Result<Arc<dyn Platform>>>;
+
+/// A kind of platform, by its name in the settings and in the status.
+pub struct Kind {
+    pub name: &'static str,
+    start: fn(Startup) -> Starting,
+}
+
+impl Kind {
+    /// A platform that is ready to be asked; it need not answer well yet.
+    pub(crate) async fn start(&self, startup: Startup) -> anyhow::Result<Arc<dyn Platform>> {
+        (self.start)(startup).await
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// What the settings say; each kind takes what concerns it.
+#[derive(Clone, Debug)]
+pub struct Startup {
+    pub(crate) gateway_host: Host,
+    pub(crate) gateway_port: u16,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) embedded_address: SocketAddr,
+    pub(crate) embedded_user: String,
+    /// Calls per second, in place of the functions' labels.
+    pub(crate) max_rates: BTreeMap<FunctionName, u32>,
+    pub(crate) state_dir: PathBuf,
+}
 
 /// What the agent asks of a platform. Every answer comes within a bounded time.
 pub trait Platform: Send + Sync {
@@ -21,7 +61,10 @@ pub trait Platform: Send + Sync {
     /// Where HAProxy sends the calls of `/function/<name>`.
     fn gateway(&self) -> Endpoint;
 
-    fn counters(&self) -> Counters;
+    /// How often reading the functions met something it could not use.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
 
     /// CPU time that calls have used so far, of functions whose processes the agent runs itself.
     fn cpu_times(&self) -> BTreeMap<FunctionName, Duration> {

@@ -90,6 +90,7 @@ pub struct Proxy {
     /// False after a failure half-way: the next `apply` asks HAProxy what it runs instead of assuming.
     in_step: bool,
     counts: Accumulator,
+    is_adopted: bool,
 }
 
 impl Proxy {
@@ -100,19 +101,21 @@ impl Proxy {
         let files = ConfigFiles::new(&settings)?;
         let checked = files.stage(&rendered)?;
         check::check(&settings.program, &checked).await?;
+        let mut is_adopted = true;
         let process = match &settings.instance {
             Instance::Managed => {
                 if let Some(adopted) = Managed::adopt(&settings).await {
                     Process::Managed(adopted)
                 } else {
+                    is_adopted = false;
                     files.promote(&rendered)?;
                     Process::Managed(Managed::spawn(&settings, &rendered.stamp).await?)
                 }
             }
             Instance::External(external) => Process::External(ExternalProxy::new(external.clone())),
         };
-        let mut proxy =
-            Self { settings, files, process, current: rendered, in_step: false, counts: Accumulator::default() };
+        let counts = Accumulator::default();
+        let mut proxy = Self { settings, files, process, current: rendered, in_step: false, counts, is_adopted };
         let rendered = proxy.current.clone();
         proxy.converge(rendered, false).await?;
         Ok(proxy)
@@ -187,6 +190,11 @@ impl Proxy {
     }
 
     /// False: HAProxy may not obey the last decision, and [`Proxy::apply`] must be called again.
+    /// It ran already, or is not ours to start.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.is_adopted
+    }
+
     pub fn is_in_step(&self) -> bool {
         self.in_step
     }

@@ -40,6 +40,8 @@ pub(super) struct KernelPlane {
     /// Why the mode is not a better one.
     pub(super) why: Vec<String>,
     active: Option<Active>,
+    /// There were no maps of a former agent.
+    is_fresh: bool,
 }
 
 /// The maps and programs of a mode other than `off`.
@@ -93,16 +95,25 @@ impl KernelPlane {
     }
 
     /// Writes what differs; the view says what came of it.
-    pub(super) fn obey(&mut self, orders: Orders<'_>, now: Instant) {
+    ///
+    /// Returns how long a decision has taken to get there, if one did.
+    pub(super) fn obey(&mut self, orders: Orders<'_>, now: Instant) -> Option<Duration> {
         let handoffs = self.handoffs(orders.peers);
-        let Some(active) = &mut self.active else { return };
+        let active = self.active.as_mut()?;
         if let Err(e) = active.follow_links(now) {
             tracing::error!("{e:#}");
         }
+        let before = active.obedience.view().obeyed;
         match monotonic_ns() {
             Ok(ns) => active.obedience.obey(orders, &handoffs, &active.next_hops.ways(), Time { now, ns }),
             Err(e) => tracing::error!("{e:#}"),
         }
+        let view = active.obedience.view();
+        (view.obeyed != before).then_some(view.delay)
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 
     /// `None` in mode `off`, where there is nothing to obey.

@@ -7,7 +7,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{name::FunctionName, platform::Platform};
+use crate::{name::FunctionName, once::Once, platform::Platform};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const POLL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,19 +36,25 @@ pub(super) async fn start(
     rate_limits: BTreeMap<FunctionName, u32>,
 ) -> watch::Receiver<PlatformView> {
     let (shown, view) = watch::channel(PlatformView::default());
-    poll(&*platform, &rate_limits, &shown).await;
+    let mut trouble = Once::default();
+    poll(&*platform, &rate_limits, &shown, &mut trouble).await;
     tokio::spawn(async move {
         let mut tick = interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shown.is_closed() {
             tick.tick().await;
-            poll(&*platform, &rate_limits, &shown).await;
+            poll(&*platform, &rate_limits, &shown, &mut trouble).await;
         }
     });
     view
 }
 
-async fn poll(platform: &dyn Platform, rate_limits: &BTreeMap<FunctionName, u32>, shown: &watch::Sender<PlatformView>) {
+async fn poll(
+    platform: &dyn Platform,
+    rate_limits: &BTreeMap<FunctionName, u32>,
+    shown: &watch::Sender<PlatformView>,
+    trouble: &mut Once<String>,
+) {
     let list = async {
         platform.health().await?;
         platform.functions().await
@@ -64,11 +70,12 @@ async fn poll(platform: &dyn Platform, rate_limits: &BTreeMap<FunctionName, u32>
                 (f.name, Deployed { max_rate, timeout: f.timeout, replicas: f.replicas })
             });
             let functions: BTreeMap<_, _> = deployed.collect();
+            if trouble.is_over() {
+                tracing::info!("the platform answers again");
+            }
             shown.send_if_modified(|view| {
                 let changed = view.functions != functions || view.error.is_some() || !view.known;
-                if view.error.take().is_some() {
-                    tracing::info!("the platform answers again");
-                }
+                view.error = None;
                 view.known = true;
                 view.functions = functions;
                 changed
@@ -76,14 +83,10 @@ async fn poll(platform: &dyn Platform, rate_limits: &BTreeMap<FunctionName, u32>
         }
         Err(e) => {
             let error = format!("{e:#}");
-            shown.send_if_modified(|view| {
-                let changed = view.error.as_deref() != Some(&error);
-                if changed {
-                    tracing::warn!("the platform does not answer, its last list stays in force: {error}");
-                    view.error = Some(error);
-                }
-                changed
-            });
+            if trouble.is_new(error.clone()) {
+                tracing::warn!("the platform does not answer, its last list stays in force: {error}");
+                shown.send_modify(|view| view.error = Some(error));
+            }
         }
     }
 }

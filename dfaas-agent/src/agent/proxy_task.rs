@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
     decision::Decision,
-    proxy::{Applied, Proxy, ProxySettings, Sample},
+    once::Once,
+    proxy::{Applied, Proxy, ProxyError, ProxySettings, Sample},
 };
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -18,10 +19,17 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 const SAMPLES_PER_REPAIR: u64 = 2;
 /// What open connections are given when HAProxy is stopped.
 const GRACE: Duration = Duration::from_secs(10);
+/// Between two tries to start HAProxy: the first, and the longest after ever more that failed.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the agent sees of HAProxy.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxyView {
+    /// HAProxy serves, or could not be started.
+    pub(super) tried: bool,
+    /// It is one that a former agent has left.
+    pub(super) adopted: bool,
     pub(super) sample: Sample,
     /// The process cannot be had or asked. `None`: all is well.
     pub(super) error: Option<String>,
@@ -39,7 +47,7 @@ pub(super) struct ProxyView {
 }
 
 pub(super) struct ProxyTask {
-    decisions: watch::Sender<Arc<Decision>>,
+    decisions: watch::Sender<Option<Arc<Decision>>>,
     pub(super) view: watch::Receiver<ProxyView>,
     /// HAProxy obeys another decision: what was promised on condition of it can be told.
     pub(super) obeys: Arc<Notify>,
@@ -48,26 +56,36 @@ pub(super) struct ProxyTask {
 }
 
 impl ProxyTask {
-    /// Nothing runs and nothing is obeyed.
-    pub(super) fn none() -> Self {
-        let (decisions, _) = watch::channel(Arc::new(Decision::default()));
-        let (_, view) = watch::channel(ProxyView::default());
-        Self { decisions, view, obeys: Arc::default(), stop: mpsc::channel(1).0, task: tokio::spawn(async {}) }
-    }
-
-    /// Waits until HAProxy serves. A failure is told in the view and tried again with the next decision.
-    pub(super) async fn start(settings: ProxySettings, first: Arc<Decision>) -> Self {
-        let (decisions, receiver) = watch::channel(first);
+    /// HAProxy is left alone until there is a decision.
+    pub(super) fn start(settings: ProxySettings) -> Self {
+        let (decisions, receiver) = watch::channel(None);
         let (shown, view) = watch::channel(ProxyView::default());
         let (stop, stopped) = mpsc::channel(1);
-        let proxy = open(&settings, &receiver, &shown).await;
         let obeys = Arc::new(Notify::new());
-        let task = tokio::spawn(run(settings, proxy, receiver, shown, stopped, Arc::clone(&obeys)));
-        Self { decisions, view, obeys, stop, task }
+        let task = Task {
+            settings,
+            proxy: None,
+            decisions: receiver,
+            shown,
+            obeys: Arc::clone(&obeys),
+            in_step: true,
+            samples: 0,
+            next_try: Instant::now(),
+            pause: FIRST_PAUSE,
+            error: Once::default(),
+            refusal: Once::default(),
+        };
+        Self { decisions, view, obeys, stop, task: tokio::spawn(task.run(stopped)) }
     }
 
+    /// A failure is told in the view and tried again.
     pub(super) fn apply(&self, decision: Arc<Decision>) {
-        let _ = self.decisions.send(decision);
+        let _ = self.decisions.send(Some(decision));
+    }
+
+    /// Until HAProxy serves by the first decision, or could not be started.
+    pub(super) async fn tried(&mut self) {
+        let _ = self.view.wait_for(|view| view.tried).await;
     }
 
     /// Ends the task; HAProxy goes on unless it is to be `stopped`.
@@ -79,137 +97,153 @@ impl ProxyTask {
     }
 }
 
-async fn open(
-    settings: &ProxySettings,
-    decisions: &watch::Receiver<Arc<Decision>>,
-    shown: &watch::Sender<ProxyView>,
-) -> Option<Proxy> {
-    let decision = decisions.borrow().clone();
-    match Proxy::start(settings.clone(), &decision).await {
-        Ok(proxy) => {
-            shown.send_modify(|view| {
-                (view.error, view.refused) = (None, None);
-                view.obeyed = decision;
-            });
-            Some(proxy)
-        }
-        Err(e) => {
-            report(shown, &format!("{e}"));
-            None
-        }
-    }
-}
-
-/// Logs an error once, not at every try.
-fn report(shown: &watch::Sender<ProxyView>, error: &str) {
-    let known = shown.borrow().error.as_deref() == Some(error);
-    if !known {
-        tracing::error!("haproxy: {error}");
-        shown.send_modify(|view| view.error = Some(error.to_owned()));
-    }
-}
-
-async fn run(
+struct Task {
     settings: ProxySettings,
-    mut proxy: Option<Proxy>,
-    mut decisions: watch::Receiver<Arc<Decision>>,
+    proxy: Option<Proxy>,
+    decisions: watch::Receiver<Option<Arc<Decision>>>,
     shown: watch::Sender<ProxyView>,
-    mut stopped: mpsc::Receiver<bool>,
     obeys: Arc<Notify>,
-) {
-    let mut tick = interval(SAMPLE_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut in_step = true;
-    let mut samples = 0;
-    loop {
-        tokio::select! {
-            end = stopped.recv() => {
-                let Some(proxy) = proxy.take() else { return };
-                if end == Some(true) {
-                    if let Err(e) = proxy.stop(GRACE).await {
-                        tracing::warn!("haproxy does not stop: {e}");
+    /// HAProxy has been told the last decision.
+    in_step: bool,
+    samples: u64,
+    next_try: Instant,
+    pause: Duration,
+    /// What is told in the view, by its cause.
+    error: Once<String>,
+    refusal: Once<String>,
+}
+
+impl Task {
+    async fn run(mut self, mut stopped: mpsc::Receiver<bool>) {
+        let mut tick = interval(SAMPLE_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                end = stopped.recv() => return self.end(end == Some(true)).await,
+                changed = self.decisions.changed() => {
+                    if changed.is_err() {
+                        // The agent is gone: HAProxy goes on.
+                        return self.end(false).await;
                     }
-                } else {
-                    proxy.leave_running().await;
+                    self.in_step = false;
                 }
-                return;
+                _ = tick.tick() => self.look().await,
             }
-            changed = decisions.changed() => {
-                if changed.is_err() {
-                    // The agent is gone: HAProxy goes on.
-                    if let Some(proxy) = proxy.take() {
-                        proxy.leave_running().await;
-                    }
-                    return;
-                }
-                in_step = false;
+            if self.proxy.is_none() {
+                self.open().await;
             }
-            _ = tick.tick() => {
-                if let Some(proxy) = &mut proxy {
-                    observe(proxy, &shown).await;
-                    samples += 1;
-                    if in_step && samples % SAMPLES_PER_REPAIR == 0 {
-                        repair(proxy, &shown).await;
-                        in_step = proxy.is_in_step();
-                    }
-                }
+            if !self.in_step {
+                self.tell().await;
             }
         }
-        if proxy.is_none() {
-            proxy = open(&settings, &decisions, &shown).await;
-            in_step = proxy.is_some();
+    }
+
+    async fn end(self, stop: bool) {
+        let Some(proxy) = self.proxy else { return };
+        if !stop {
+            proxy.leave_running().await;
+        } else if let Err(e) = proxy.stop(GRACE).await {
+            tracing::warn!("haproxy does not stop: {e}");
         }
-        if let (false, Some(proxy)) = (in_step, &mut proxy) {
-            let decision = decisions.borrow_and_update().clone();
-            match proxy.apply(&decision).await {
-                Ok(applied) => {
-                    tracing::debug!(version = decision.version, ?applied, "haproxy obeys");
-                    in_step = true;
-                    shown.send_modify(|view| {
-                        (view.error, view.refused) = (None, None);
-                        view.obeyed = decision;
-                        view.reloads += u64::from(applied == Applied::Reloaded);
-                    });
-                    obeys.notify_one();
-                }
-                Err(e) => refused(&shown, &format!("{e}")),
+    }
+
+    async fn open(&mut self) {
+        let Some(decision) = self.decisions.borrow_and_update().clone() else { return };
+        if Instant::now() < self.next_try {
+            return;
+        }
+        match Proxy::start(self.settings.clone(), &decision).await {
+            Ok(proxy) => {
+                self.shown.send_modify(|view| view.adopted = proxy.is_adopted());
+                self.proxy = Some(proxy);
+                self.pause = FIRST_PAUSE;
+                self.obey(decision, None);
             }
+            Err(e) => {
+                self.fail(&e);
+                self.next_try = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        self.shown.send_modify(|view| view.tried = true);
+    }
+
+    async fn tell(&mut self) {
+        let Some(proxy) = &mut self.proxy else { return };
+        let Some(decision) = self.decisions.borrow_and_update().clone() else { return };
+        match proxy.apply(&decision).await {
+            Ok(applied) => {
+                tracing::debug!(version = decision.version, ?applied, "haproxy obeys");
+                self.obey(decision, Some(applied));
+            }
+            Err(e) => {
+                if self.refusal.is_new(e.cause()) {
+                    tracing::error!("haproxy does not take the decision, the one before stays in force: {e}");
+                }
+                self.shown.send_modify(|view| view.refused = Some(e.to_string()));
+            }
+        }
+    }
+
+    fn obey(&mut self, decision: Arc<Decision>, applied: Option<Applied>) {
+        self.in_step = true;
+        let was_wrong = [self.error.is_over(), self.refusal.is_over()];
+        if was_wrong.contains(&true) {
+            tracing::info!("haproxy takes the decision again");
+        }
+        self.shown.send_modify(|view| {
+            (view.error, view.refused) = (None, None);
+            view.obeyed = decision;
+            view.reloads += u64::from(applied == Some(Applied::Reloaded));
+        });
+        self.obeys.notify_one();
+    }
+
+    fn fail(&mut self, e: &ProxyError) {
+        if self.error.is_new(e.cause()) {
+            tracing::error!("haproxy: {e}");
+        }
+        self.shown.send_modify(|view| view.error = Some(e.to_string()));
+    }
+
+    /// Reads the counters, and from time to time compares HAProxy with the decision.
+    async fn look(&mut self) {
+        let Some(proxy) = &mut self.proxy else { return };
+        let looked = observe(proxy, &self.shown).await;
+        match looked {
+            Ok(()) => _ = self.error.is_over(),
+            Err(e) => self.fail(&e),
+        }
+        self.samples += 1;
+        if self.in_step && self.samples.is_multiple_of(SAMPLES_PER_REPAIR) {
+            self.repair().await;
+        }
+    }
+
+    async fn repair(&mut self) {
+        let Some(proxy) = &mut self.proxy else { return };
+        let repaired = proxy.repair().await;
+        self.in_step = proxy.is_in_step();
+        match repaired {
+            Ok(0) => {}
+            Ok(n) => {
+                tracing::warn!("haproxy did not run what it was told: {n} values put right");
+                self.shown.send_modify(|view| view.repaired += n as u64);
+            }
+            Err(e) => self.fail(&e),
         }
     }
 }
 
-/// Logs a refusal once, not at every try.
-fn refused(shown: &watch::Sender<ProxyView>, why: &str) {
-    let known = shown.borrow().refused.as_deref() == Some(why);
-    if !known {
-        tracing::error!("haproxy does not take the decision, the one before stays in force: {why}");
-        shown.send_modify(|view| view.refused = Some(why.to_owned()));
-    }
-}
-
-async fn repair(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) {
-    match proxy.repair().await {
-        Ok(0) => {}
-        Ok(n) => {
-            tracing::warn!("haproxy did not run what it was told: {n} values put right");
-            shown.send_modify(|view| view.repaired += n as u64);
-        }
-        Err(e) => report(shown, &format!("{e}")),
-    }
-}
-
-async fn observe(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) {
-    match proxy.sample().await {
-        Ok(sample) => shown.send_modify(|view| view.sample = sample),
-        Err(e) => return report(shown, &format!("{e}")),
-    }
-    match proxy.health().await {
-        Ok(health) => shown.send_modify(|view| {
-            view.restarts = health.restarts;
-            view.pid = health.pid;
-            view.gateway_down = !health.gateway_up;
-            view.error = None;
-        }),
-        Err(e) => report(shown, &format!("{e}")),
-    }
+async fn observe(proxy: &mut Proxy, shown: &watch::Sender<ProxyView>) -> Result<(), ProxyError> {
+    let sample = proxy.sample().await?;
+    shown.send_modify(|view| view.sample = sample);
+    let health = proxy.health().await?;
+    shown.send_modify(|view| {
+        view.restarts = health.restarts;
+        view.pid = health.pid;
+        view.gateway_down = !health.gateway_up;
+        view.error = None;
+    });
+    Ok(())
 }

@@ -6,7 +6,7 @@ use dfaas_common::verdict::Verdict;
 
 use super::{Agent, kernel_plane::KernelView};
 use crate::{
-    config::{PlatformKind, ProxyKind},
+    config::ProxyKind,
     kernel::mode::Mode,
     name::NodeId,
     status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
@@ -93,15 +93,11 @@ impl Agent {
 
     fn platform_status(&self) -> Component {
         let view = self.functions.borrow();
-        let kind = match self.config.platform.kind {
-            PlatformKind::OpenFaas => "openfaas",
-            PlatformKind::Embedded => "embedded",
-        };
         let down = self.proxy.view.borrow().gateway_down.then(|| "haproxy cannot connect to the gateway".to_owned());
         let wrong = view.error.clone().or(down);
         let healthy = wrong.is_none() && view.known;
         let detail = wrong.unwrap_or_else(|| format!("{} functions", view.functions.len()));
-        Component { kind: kind.into(), healthy, detail }
+        Component { kind: self.config.platform.kind.name.into(), healthy, detail }
     }
 
     fn overlay_status(&self) -> Component {
@@ -199,24 +195,6 @@ impl Agent {
             } else {
                 tracing::warn!(%function, %source, "{}", verdict.map_or("unknown event", Verdict::text));
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{metrics, p2p::Counters, strategy::test_names::node};
-
-    #[test]
-    fn the_originals_metrics_have_their_names() {
-        let iterations = metrics::Iterations::new().unwrap();
-        iterations.done(Duration::from_millis(250));
-        let text = metrics::render(&nothing(&node(1)), &iterations, &[], &Counters::default()).unwrap();
-        for line in ["dfaas_agent_strategy_iterations 1", "dfaas_agent_strategy_iteration_duration_seconds 0.25"] {
-            assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
         }
     }
 }

@@ -1,23 +1,21 @@
 //! What the overlay has counted. All labels are fixed words, or of a bounded number of peers.
 
 use anyhow::Result;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::Registry;
 
-use super::add;
+use super::counter;
 use crate::p2p::{Count, Counters, MessageCount};
 
 pub(super) fn overlay(registry: &Registry, messages: &[MessageCount], counters: &Counters) -> Result<()> {
     // Peers beyond a bound are counted together, under an empty label.
     let help = "Messages received, by author, type and outcome";
-    let received =
-        add(registry, IntCounterVec::new(Opts::new("dfaas_messages_total", help), &["peer", "type", "outcome"])?)?;
+    let received = counter(registry, "dfaas_messages_total", help, &["peer", "type", "outcome"])?;
     for MessageCount { peer, kind, outcome, count } in messages {
         let peer = peer.as_ref().map_or("", |peer| peer.as_str());
         received.with_label_values(&[peer, kind, outcome]).inc_by(*count);
     }
     let help = "What happened on the overlay, and why or how";
-    let events =
-        add(registry, IntCounterVec::new(Opts::new("dfaas_overlay_events_total", help), &["event", "reason"])?)?;
+    let events = counter(registry, "dfaas_overlay_events_total", help, &["event", "reason"])?;
     for count in Count::ALL {
         let (event, reason) = count.labels();
         events.with_label_values(&[event, reason]).inc_by(counters.get(*count));

@@ -12,6 +12,7 @@ mod cpu_time;
 mod deployment;
 mod function;
 mod invoke;
+mod kind;
 mod process;
 mod refusal;
 mod registry;
@@ -36,8 +37,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub(super) use self::kind::KIND;
 use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
-use super::{Counters, Credentials, DeployedFunction, Platform};
+use super::{Credentials, DeployedFunction, Platform};
 use crate::{
     endpoint::Endpoint,
     name::FunctionName,
@@ -230,11 +232,6 @@ impl Platform for Embedded {
 
     fn gateway(&self) -> Endpoint {
         self.gateway.clone()
-    }
-
-    /// Nothing is left out after deployment: what is bad is refused there.
-    fn counters(&self) -> Counters {
-        Counters::default()
     }
 
     fn cpu_times(&self) -> BTreeMap<FunctionName, Duration> {

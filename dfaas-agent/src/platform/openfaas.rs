@@ -1,6 +1,6 @@
 //! Client of an OpenFaaS or faasd gateway. Everything it reads is bounded in time and size.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::BoxFuture;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    Counters, Credentials, DeployedFunction, Platform,
+    Counters, Credentials, DeployedFunction, Kind, Platform,
     labels::{self, BadLabel, Complaint, Complaints},
 };
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
 
 /// About 4,000 functions with generous labels.
 const BODY_LIMIT_BYTES: usize = 8 << 20;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +30,21 @@ pub struct Settings {
     /// For one request as a whole, connecting included.
     pub timeout: Duration,
 }
+
+pub(super) static KIND: Kind = Kind {
+    name: "openfaas",
+    start: |startup| {
+        Box::pin(async move {
+            let platform: Arc<dyn Platform> = Arc::new(OpenFaas::new(Settings {
+                host: startup.gateway_host,
+                port: startup.gateway_port,
+                credentials: startup.credentials,
+                timeout: REQUEST_TIMEOUT,
+            })?);
+            Ok(platform)
+        })
+    },
+};
 
 pub struct OpenFaas {
     gateway: Endpoint,

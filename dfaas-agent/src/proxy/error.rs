@@ -44,6 +44,22 @@ impl ProxyError {
     }
 }
 
+impl ProxyError {
+    /// The same for the same trouble at every try: HAProxy names its processes, which are others each time.
+    pub(crate) fn cause(&self) -> String {
+        let text = self.to_string();
+        let mut cause = String::with_capacity(text.len());
+        for (n, piece) in text.split('(').enumerate() {
+            let number = piece.split_once(')').filter(|(digits, _)| digits.bytes().all(|b| b.is_ascii_digit()));
+            if n > 0 && number.is_none() {
+                cause.push('(');
+            }
+            cause.push_str(number.map_or(piece, |(_, rest)| rest));
+        }
+        cause
+    }
+}
+
 impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,5 +95,35 @@ impl Error for ProxyError {
 impl From<CliError> for ProxyError {
     fn from(source: CliError) -> Self {
         Self::Cli(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_loaded(message: &str) -> ProxyError {
+        ProxyError::NotLoaded { message: message.to_owned() }
+    }
+
+    /// What HAProxy 2.6 says, twice.
+    #[test]
+    fn the_same_trouble_of_another_process_has_the_same_cause() {
+        let said = |master, worker| {
+            not_loaded(&format!(
+                "[ALERT]    ({master}) : Starting frontend fe_service: cannot bind socket (Address already in use) \
+                 [0.0.0.0:80]; [ALERT]    ({master}) : Current worker ({worker}) exited with code 1 (Exit)"
+            ))
+            .cause()
+        };
+        assert_eq!(said(1234, 1236), said(98765, 98770));
+        assert!(said(1, 2).contains("(Address already in use) [0.0.0.0:80]"), "{}", said(1, 2));
+    }
+
+    #[test]
+    fn another_trouble_has_another_cause() {
+        let port = |port| not_loaded(&format!("[ALERT] (7) : cannot bind socket [0.0.0.0:{port}]")).cause();
+        assert_ne!(port(80), port(30080));
+        assert_ne!(not_loaded("x").cause(), ProxyError::Refused { message: "x".into() }.cause());
     }
 }

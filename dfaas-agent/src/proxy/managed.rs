@@ -74,6 +74,7 @@ impl Managed {
             master.signal(Signal::SIGKILL);
             return Err(err);
         }
+        tracing::info!(pid = master.pid(), "haproxy serves");
         Ok(Self::supervise(paths, master))
     }
 
@@ -203,7 +204,10 @@ async fn supervise(
         if started.elapsed() > LONGEST_BACK_OFF {
             back_off = FIRST_BACK_OFF;
         }
-        tracing::warn!(back_off_ms = back_off.as_millis() as u64, "haproxy ended, starting it again");
+        // One that ends again and again is named once, and again when it has served for a while.
+        if back_off == FIRST_BACK_OFF {
+            tracing::warn!("haproxy ended, starting it again");
+        }
         loop {
             // A wish ends the wait: nothing is started any more.
             if timeout(back_off, wishes.changed()).await.is_ok() {

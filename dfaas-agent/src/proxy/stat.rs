@@ -17,14 +17,14 @@ pub(super) struct ResponseTimes {
 
 impl ResponseTimes {
     pub(super) fn read(stat: &str) -> Self {
-        let Some(rows) = Rows::of(stat, ["req_tot", "qtime", "ctime", "rtime"]) else { return Self::default() };
-        let time = |(backend, server, [calls, queued, connected, answered]): (&str, &str, [&str; 4])| {
-            let number = |text: &str| text.parse::<u32>().ok();
+        let rows = rows(stat, ["req_tot", "qtime", "ctime", "rtime"]).unwrap_or_default();
+        let time = |Row { backend, server, values: [calls, queued, connected, answered] }: Row<4>| {
+            let number = |text: String| text.parse::<u32>().ok();
             number(calls).filter(|calls| *calls > 0)?;
             let millis = number(queued)?.saturating_add(number(connected)?).saturating_add(number(answered)?);
-            Some(((backend.to_owned(), server.to_owned()), millis))
+            Some(((backend, server), millis))
         };
-        Self { millis: rows.filter_map(time).collect() }
+        Self { millis: rows.into_iter().filter_map(time).collect() }
     }
 
     pub(super) fn local(&self, function: &FunctionName) -> Option<u32> {
@@ -46,51 +46,37 @@ impl ResponseTimes {
 /// States of the servers that carry the health checks: `UP`, `UP 1/2`, `DOWN 1/2`, …; a server that fails a check is
 /// used until it is down.
 pub(super) fn peer_states(stat: &str) -> BTreeMap<NodeId, bool> {
-    let Some(rows) = Rows::of(stat, ["status"]) else { return BTreeMap::new() };
-    let checks = rows.filter(|(backend, _, _)| *backend == CHECKS);
-    checks.filter_map(|(_, server, [status])| Some((server.parse().ok()?, status.starts_with("UP")))).collect()
+    let checks = rows(stat, ["status"]).unwrap_or_default().into_iter().filter(|row| row.backend == CHECKS);
+    let state = |Row { server, values: [status], .. }: Row<1>| Some((server.parse().ok()?, status.starts_with("UP")));
+    checks.filter_map(state).collect()
 }
 
 /// False only where HAProxy says that this node's gateway is down.
 pub(super) fn gateway_is_up(stat: &str) -> bool {
-    let Some(mut rows) = Rows::of(stat, ["status"]) else { return true };
-    !rows.any(|(backend, _, [status])| backend == GATEWAY && status.starts_with("DOWN"))
+    let is_down = |row: &Row<1>| row.backend == GATEWAY && row.values[0].starts_with("DOWN");
+    !rows(stat, ["status"]).unwrap_or_default().iter().any(is_down)
 }
 
-/// Backend, server and the wanted columns of each row.
-struct Rows<'a, const N: usize> {
-    lines: std::str::Lines<'a>,
-    columns: [usize; N],
+/// A server, with the wanted columns of its row.
+struct Row<const N: usize> {
+    backend: String,
+    server: String,
+    values: [String; N],
 }
 
-impl<'a, const N: usize> Rows<'a, N> {
-    /// `None` without the line of names, or a name that it lacks.
-    fn of(stat: &'a str, names: [&str; N]) -> Option<Self> {
-        let mut lines = stat.lines();
-        let header = lines.find_map(|line| line.strip_prefix("# "))?;
-        let column = |name: &str| header.split(',').position(|of| of == name);
-        let mut columns = [0; N];
-        for (column_of, name) in columns.iter_mut().zip(names) {
-            *column_of = column(name)?;
-        }
-        Some(Self { lines, columns })
-    }
-}
-
-impl<'a, const N: usize> Iterator for Rows<'a, N> {
-    type Item = (&'a str, &'a str, [&'a str; N]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let row = |line: &'a str| {
-            let fields: Vec<&str> = line.split(',').collect();
-            let mut wanted = [""; N];
-            for (field, column) in wanted.iter_mut().zip(self.columns) {
-                *field = fields.get(column)?;
-            }
-            Some((*fields.first()?, *fields.get(1)?, wanted))
-        };
-        self.lines.find_map(row)
-    }
+/// `None` without the line of names, or a name that it lacks. Rows that are too short are left out.
+fn rows<const N: usize>(stat: &str, names: [&str; N]) -> Option<Vec<Row<N>>> {
+    let (_, table) = stat.split_once("# ")?;
+    let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(table.as_bytes());
+    let header = table.headers().ok()?.clone();
+    let columns: Vec<usize> =
+        names.iter().map(|name| header.iter().position(|column| column == *name)).collect::<Option<_>>()?;
+    let row = |record: csv::StringRecord| {
+        let field = |column: usize| record.get(column).map(str::to_owned);
+        let values: Vec<String> = columns.iter().map(|column| field(*column)).collect::<Option<_>>()?;
+        Some(Row { backend: field(0)?, server: field(1)?, values: values.try_into().ok()? })
+    };
+    Some(table.records().filter_map(|record| row(record.ok()?)).collect())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod control;
 mod forgery;
 mod gateway;
 mod loss;
+mod metrics;
 mod modes;
 mod planned;
 mod reaction;

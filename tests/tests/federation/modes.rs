@@ -74,3 +74,20 @@ fn all_modes_give_the_same_answers() {
         }
     }
 }
+
+/// Under systemd it would be started again and again, and leave half a node each time.
+#[test]
+fn an_agent_that_cannot_have_its_port_touches_neither_kernel_nor_haproxy() {
+    let mut bed = Bed::new(|options| options.nodes = 1);
+    bed.stop_agent(0).unwrap();
+    let taken = bed.host(0).namespace.enter(|| std::net::TcpListener::bind("127.0.0.1:8090")).unwrap().unwrap();
+    bed.start_agent(0).unwrap();
+    let error = format!("{:#}", bed.wait_ready(0).unwrap_err());
+    assert!(error.contains("AGENT_HTTP_ADDRESS=127.0.0.1:8090: cannot listen there"), "{error}");
+    let pins = std::fs::read_dir(&bed.nodes[0].pin_dir).map_or(0, Iterator::count);
+    assert_eq!((pins, bed.haproxy_pid(0).ok()), (0, None), "pins and HAProxy");
+    drop(taken);
+    bed.start_agent(0).unwrap();
+    bed.wait_ready(0).unwrap();
+    bed.stop();
+}

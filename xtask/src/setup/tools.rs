@@ -62,6 +62,10 @@ pub(super) const ALL: &[Tool] = &[
         Version::Printed(&["version"]),
         &[&["bpftool"], &["linux-tools-common", "linux-tools-generic"]],
     ),
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(&["promtool"], Part::Tests, "linting the metrics", Version::Printed(&["--version"]), &[&["prometheus"]])
+    },
     tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {
         presence: Presence::NeededInCi,

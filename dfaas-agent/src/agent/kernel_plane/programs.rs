@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use dfaas_common::maps;
 
 use super::{Active, KernelPlane, obedience::Obedience};
 use crate::{
@@ -46,6 +47,8 @@ impl KernelPlane {
     /// does not work is an error.
     pub(in crate::agent) fn load(config: &Config) -> Result<Self> {
         let mut why = Vec::new();
+        let pins = settings(config).pins;
+        let is_fresh = !pins.exists(maps::ROUTES);
         let modes: &[Mode] = match config.kernel.mode {
             None => &[Mode::Handoff, Mode::Observe],
             Some(Mode::Handoff) => &[Mode::Handoff],
@@ -54,16 +57,19 @@ impl KernelPlane {
         };
         for mode in modes {
             match Active::load(config, *mode) {
-                Ok(active) => return Ok(Self { mode: *mode, xdp: None, why, active: Some(active) }),
+                Ok(active) => return Ok(Self { mode: *mode, xdp: None, why, active: Some(active), is_fresh }),
                 Err(e) => why.push(format!("{mode}: {e:#}")),
             }
+        }
+        if is_fresh && let Err(e) = pins.remove_all() {
+            tracing::warn!("cannot remove what was made in vain: {e:#}");
         }
         if let Some(wanted) = config.kernel.mode
             && wanted != Mode::Off
         {
             bail!("mode {wanted} does not work here: {}", why.join("; "));
         }
-        Ok(Self { mode: Mode::Off, xdp: None, why, active: None })
+        Ok(Self { mode: Mode::Off, xdp: None, why, active: None, is_fresh })
     }
 
     /// Attaches what is loaded. Falls back as [`KernelPlane::load`] does.

@@ -54,7 +54,7 @@ impl Master {
             .spawn()
             .map_err(ProxyError::io("run", &paths.program))?;
         let pid = child.id().unwrap_or(0);
-        tracing::info!(pid, "started haproxy");
+        tracing::debug!(pid, "started haproxy");
         Ok(Self { pid, process: Process::Child(child) })
     }
 
@@ -70,7 +70,7 @@ impl Master {
     pub(super) async fn ended(&mut self) {
         match &mut self.process {
             Process::Child(child) => match child.wait().await {
-                Ok(status) => tracing::info!(pid = self.pid, "haproxy ended with {status}"),
+                Ok(status) => tracing::debug!(pid = self.pid, "haproxy ended with {status}"),
                 Err(err) => tracing::error!(pid = self.pid, "waiting for haproxy: {err}"),
             },
             Process::Adopted { started } => {
