@@ -236,10 +236,9 @@ impl Agent {
     fn decide(&mut self, now: Instant) {
         let mut snapshot = self.snapshot(now);
         self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
-        if self.config.strategy.strategy.is_planned() {
-            self.planner.observe(self.observed(now, &snapshot));
-        } else {
-            self.planner.rest();
+        match self.config.strategy.strategy.planned() {
+            Some(strategy) => self.planner.observe(self.observed(now, strategy, &snapshot)),
+            None => self.planner.rest(),
         }
         let planned = self.planner.planned.borrow().clone();
         self.steady.settle(&mut snapshot, self.config.strategy.rate_window);

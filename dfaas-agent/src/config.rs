@@ -99,7 +99,7 @@ pub struct ProxyConfig {
 
 #[derive(Clone, Debug)]
 pub struct PlatformConfig {
-    pub kind: &'static platform::Kind,
+    pub kind: &'static platform::PlatformKind,
     pub gateway_host: Host,
     pub gateway_port: u16,
     pub user: Option<String>,

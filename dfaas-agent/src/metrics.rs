@@ -9,7 +9,7 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncod
 pub(crate) use self::meters::Meters;
 use crate::{
     p2p::{Counters, MessageCount},
-    platform::Counters as LeftOut,
+    platform::LeftOut,
     status::{MarginStatus, Outcomes, Status},
 };
 

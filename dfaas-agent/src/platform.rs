@@ -15,24 +15,24 @@ use crate::{
 };
 
 /// All kinds of platforms: a new one is a file of its own and a line here.
-pub static KINDS: [&Kind; 2] = [&openfaas::KIND, &embedded::KIND];
+pub static KINDS: [&PlatformKind; 2] = [&openfaas::KIND, &embedded::KIND];
 
 type Starting = BoxFuture<'static, anyhow::Result<Arc<dyn Platform>>>;
 
 /// A kind of platform, by its name in the settings and in the status.
-pub struct Kind {
+pub struct PlatformKind {
     pub name: &'static str,
     start: fn(Startup) -> Starting,
 }
 
-impl Kind {
+impl PlatformKind {
     /// A platform that is ready to be asked; it need not answer well yet.
     pub(crate) async fn start(&self, startup: Startup) -> anyhow::Result<Arc<dyn Platform>> {
         (self.start)(startup).await
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for PlatformKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
@@ -62,8 +62,8 @@ pub trait Platform: Send + Sync {
     fn gateway(&self) -> Endpoint;
 
     /// How often reading the functions met something it could not use.
-    fn counters(&self) -> Counters {
-        Counters::default()
+    fn counters(&self) -> LeftOut {
+        LeftOut::default()
     }
 
     /// CPU time that calls have used so far, of functions whose processes the agent runs itself.
@@ -90,7 +90,7 @@ pub struct DeployedFunction {
 
 /// How often reading the functions met something it could not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct LeftOut {
     pub functions_left_out: u64,
     pub labels_ignored: u64,
 }

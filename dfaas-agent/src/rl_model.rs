@@ -20,7 +20,7 @@ use crate::{
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ModelSettings {
     pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
@@ -29,7 +29,7 @@ pub struct Settings {
 /// The service, with connections that are kept.
 #[derive(Clone, Debug)]
 pub struct RlModel {
-    settings: Settings,
+    settings: ModelSettings,
     client: Client,
 }
 
@@ -42,7 +42,7 @@ pub struct Answered {
 }
 
 impl RlModel {
-    pub fn new(settings: Settings) -> Result<Self> {
+    pub fn new(settings: ModelSettings) -> Result<Self> {
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
         Ok(Self { settings, client })
     }

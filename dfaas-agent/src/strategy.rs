@@ -64,7 +64,7 @@ pub struct MarginView {
 }
 
 /// Routing tables of all functions, ours and those that only peers run.
-pub type Outcome = BTreeMap<FunctionName, FunctionTable>;
+pub type FunctionTables = BTreeMap<FunctionName, FunctionTable>;
 
 /// What a strategy that takes its time has worked out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,10 +91,17 @@ pub enum Strategy {
     RlAgent,
 }
 
+/// A strategy whose plans take their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedStrategy {
+    NodeMargin,
+    RlAgent,
+}
+
 impl Strategy {
     pub const ALL: [Self; 5] = [Self::Recalc, Self::NodeMargin, Self::Static, Self::AllLocal, Self::RlAgent];
 
-    pub fn decide(self, inputs: Inputs<'_>) -> Outcome {
+    pub fn decide(self, inputs: Inputs<'_>) -> FunctionTables {
         match (self, inputs.compat) {
             (Self::Recalc, Some(compat)) => compat.outcome(inputs.snapshot),
             (Self::Recalc, None) => recalc::decide(inputs.snapshot),
@@ -105,9 +112,13 @@ impl Strategy {
         }
     }
 
-    /// True if its weights are worked out off the agent's loop.
-    pub const fn is_planned(self) -> bool {
-        matches!(self, Self::NodeMargin | Self::RlAgent)
+    /// If its weights are worked out off the agent's loop: by whom.
+    pub const fn planned(self) -> Option<PlannedStrategy> {
+        match self {
+            Self::NodeMargin => Some(PlannedStrategy::NodeMargin),
+            Self::RlAgent => Some(PlannedStrategy::RlAgent),
+            Self::Recalc | Self::Static | Self::AllLocal => None,
+        }
     }
 
     /// The name in the settings.

@@ -28,7 +28,7 @@ use traffic::{FunctionMinute, Routing};
 
 /// What is to be compared.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunSpec {
     pub choices: Vec<Choice>,
     pub repetitions: usize,
     pub seed: u64,
@@ -70,7 +70,7 @@ pub struct Minute {
 }
 
 /// Runs all strategies, in parallel; `done` is called after each repetition of each.
-pub fn run(instance: &Instance, minutes: &Minutes, plan: &Plan, done: impl Fn() + Sync) -> Experiment {
+pub fn run(instance: &Instance, minutes: &Minutes, plan: &RunSpec, done: impl Fn() + Sync) -> Experiment {
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let seeds: Vec<u64> = (0..plan.repetitions).map(|_| rng.random::<u32>().into()).collect();
     let repeat = |choice: Choice| {

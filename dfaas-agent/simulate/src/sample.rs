@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use super::replay::{
-    generate::{Plan, generate},
+    generate::{InstanceSpec, generate},
     measured::Measurements,
 };
 
@@ -18,7 +18,7 @@ use super::replay::{
 pub fn write(folder: &Path, seed: u64) -> Result<()> {
     let runs = folder.join("runs");
     measured::write(&runs, seed)?;
-    let plan = Plan { nodes: 8, edge_probability: 0.3, seed };
+    let plan = InstanceSpec { nodes: 8, edge_probability: 0.3, seed };
     let instance = generate(plan, &Measurements::read(&runs)?)?;
     write_json(&folder.join("replay_instance.json"), &instance.to_json())?;
     trees::write(&folder.join("forecaster"))?;

@@ -6,15 +6,16 @@ use super::{Agent, counted, planner::Observed};
 use crate::{
     name::FunctionName,
     proxy::FunctionSample,
-    strategy::{Snapshot, rl_agent::Mark},
+    strategy::{PlannedStrategy, Snapshot, rl_agent::Mark},
 };
 
 impl Agent {
-    pub(super) fn observed(&self, now: Instant, snapshot: &Snapshot) -> Observed {
+    pub(super) fn observed(&self, now: Instant, strategy: PlannedStrategy, snapshot: &Snapshot) -> Observed {
         let cpu_times = self.platform.cpu_times();
         let mark = |name: &FunctionName| (name.clone(), self.mark(now, name, cpu_times.get(name).copied()));
         Observed {
-            strategy: self.config.strategy,
+            strategy,
+            terms: self.config.strategy,
             planning: self.config.planning.clone(),
             snapshot: snapshot.clone(),
             marks: snapshot.functions.keys().map(mark).collect(),

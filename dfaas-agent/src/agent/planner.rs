@@ -28,7 +28,7 @@ use crate::{
     p2p::direct::MarginState,
     platform::Platform,
     status::Component,
-    strategy::{Plan, Snapshot, Strategy, rl_agent::Mark},
+    strategy::{Plan, PlannedStrategy, Snapshot, rl_agent::Mark},
 };
 
 const TICK: Duration = Duration::from_millis(500);
@@ -39,7 +39,8 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(3);
 /// What the agent knows, for those who plan.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
-    pub(super) strategy: StrategyConfig,
+    pub(super) strategy: PlannedStrategy,
+    pub(super) terms: StrategyConfig,
     pub(super) planning: PlanningConfig,
     pub(super) snapshot: Snapshot,
     pub(super) marks: BTreeMap<FunctionName, Mark>,
@@ -49,7 +50,7 @@ pub(super) struct Observed {
 
 /// One plan, and what it rests on.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Outcome {
+struct Proposal {
     plan: Plan,
     margin: Option<MarginState>,
     usage: Option<Usage>,
@@ -116,10 +117,10 @@ struct Task {
     forecasters: Forecasters,
     model: Model,
     platform: Arc<dyn Platform>,
-    strategy: Option<Strategy>,
+    strategy: Option<PlannedStrategy>,
     periods: Periods,
     news: News,
-    fallback: Fallback<Outcome>,
+    fallback: Fallback<Proposal>,
 }
 
 impl Task {
@@ -139,22 +140,22 @@ impl Task {
     }
 
     async fn step(&mut self, observed: &Observed) {
-        let strategy = observed.strategy.strategy;
+        let strategy = observed.strategy;
         if self.strategy != Some(strategy) {
-            let lifetime = (observed.strategy.period * LIFETIME_PERIODS).max(SHORTEST_LIFETIME);
+            let lifetime = (observed.terms.period * LIFETIME_PERIODS).max(SHORTEST_LIFETIME);
             (self.strategy, self.fallback) = (Some(strategy), Fallback::new(lifetime));
             self.periods = Periods::default();
         }
         self.forecasters.learn(observed, &self.platform.cpu_times());
-        let is_period = self.periods.begins(wall_clock(), observed.strategy.period);
+        let is_period = self.periods.begins(wall_clock(), observed.terms.period);
         let news = self.news.take(observed);
         let outcome = match strategy {
-            Strategy::NodeMargin => {
+            PlannedStrategy::NodeMargin => {
                 // What can be had for nothing is looked at all the time, what must be asked for when there is news.
-                let eager = !observed.strategy.compat && (news || self.forecasters.are_cheap());
+                let eager = !observed.terms.compat && (news || self.forecasters.are_cheap());
                 if is_period || eager { Some(self.forecasters.plan(observed).await) } else { None }
             }
-            _ => self.model.plan(observed, is_period).await,
+            PlannedStrategy::RlAgent => self.model.plan(observed, is_period).await,
         };
         if let Some(outcome) = outcome {
             self.fallback.record(Instant::now(), outcome);
@@ -162,16 +163,16 @@ impl Task {
         self.show(self.standing(strategy, observed));
     }
 
-    fn standing(&self, strategy: Strategy, observed: &Observed) -> Planned {
+    fn standing(&self, strategy: PlannedStrategy, observed: &Observed) -> Planned {
         let kind = match strategy {
-            Strategy::NodeMargin => self.forecasters.name(),
-            _ => "model",
+            PlannedStrategy::NodeMargin => self.forecasters.name(),
+            PlannedStrategy::RlAgent => "model",
         };
         let standing = self.fallback.standing(Instant::now());
         let complaint = standing.complaint();
         let detail = complaint.clone().unwrap_or_else(|| match strategy {
-            Strategy::NodeMargin => self.forecasters.detail(),
-            _ => format!("model {} answers", observed.planning.model_address),
+            PlannedStrategy::NodeMargin => self.forecasters.detail(),
+            PlannedStrategy::RlAgent => format!("model {} answers", observed.planning.model_address),
         });
         let outcome = standing.value().cloned().unwrap_or_default();
         Planned {

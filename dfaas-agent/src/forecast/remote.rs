@@ -19,7 +19,7 @@ use crate::{endpoint::Endpoint, http_body};
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RemoteSettings {
     pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
@@ -37,14 +37,14 @@ pub struct Budget {
 /// The service, with connections that are kept.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    settings: Settings,
+    settings: RemoteSettings,
     client: Client,
     runtime: Handle,
 }
 
 impl Remote {
     /// The connections live on the runtime this is called in.
-    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+    pub fn new(settings: RemoteSettings) -> anyhow::Result<Self> {
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
         Ok(Self { settings, client, runtime: Handle::try_current()? })
     }

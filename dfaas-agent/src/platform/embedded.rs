@@ -1,7 +1,7 @@
 //! The embedded runner: an OpenFaaS-compatible gateway inside the agent, where a function is a program on
 //! this machine and a call is a process, in the manner of the OpenFaaS classic watchdog.
 //!
-//! Functions are trusted: they have the rights of the agent unless [`Settings::run_as`] says otherwise.
+//! Functions are trusted: they have the rights of the agent unless [`RunnerSettings::run_as`] says otherwise.
 
 mod api;
 mod auth;
@@ -50,7 +50,7 @@ use crate::{
 const ADMIN_BODY_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RunnerSettings {
     /// A loopback address; port 0 lets the kernel choose.
     pub address: SocketAddr,
     /// For the calls below `/system`; `None`: whoever can connect may deploy.
@@ -90,7 +90,7 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-impl Default for Settings {
+impl Default for RunnerSettings {
     fn default() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8081)),
@@ -152,7 +152,7 @@ pub struct CallCounts {
 
 impl Embedded {
     /// Binds the address and serves from then on.
-    pub async fn start(settings: Settings) -> Result<Self> {
+    pub async fn start(settings: RunnerSettings) -> Result<Self> {
         let address = settings.address;
         ensure!(
             address.ip().is_loopback(),
@@ -199,7 +199,7 @@ impl Embedded {
 }
 
 impl Runner {
-    fn new(settings: Settings) -> Result<Self> {
+    fn new(settings: RunnerSettings) -> Result<Self> {
         let timeout = settings.body_timeout;
         let around = Surroundings { path: settings.path, exec_timeout: settings.exec_timeout };
         let initial = if settings.deploy_shipped { registry::shipped()? } else { Vec::new() };

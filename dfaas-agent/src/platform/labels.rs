@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::Counters;
+use super::LeftOut;
 
 pub(super) const MAX_RATE: &str = "dfaas.maxrate";
 pub(super) const TIMEOUT: &str = "dfaas.timeout_ms";
@@ -97,8 +97,8 @@ impl Complaints {
         fresh
     }
 
-    pub(super) fn counters(&self) -> Counters {
-        Counters {
+    pub(super) fn counters(&self) -> LeftOut {
+        LeftOut {
             functions_left_out: self.functions_left_out.load(Relaxed),
             labels_ignored: self.labels_ignored.load(Relaxed),
         }
@@ -130,7 +130,7 @@ mod tests {
         let bad = || vec![Complaint::Label("a".to_owned()), Complaint::Function("b".to_owned())];
         assert_eq!(complaints.report(bad()).len(), 2);
         assert_eq!(complaints.report(bad()), []);
-        assert_eq!(complaints.counters(), Counters { functions_left_out: 2, labels_ignored: 2 });
+        assert_eq!(complaints.counters(), LeftOut { functions_left_out: 2, labels_ignored: 2 });
         complaints.report(Vec::new());
         assert_eq!(complaints.report(bad()).len(), 2);
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    Counters, Credentials, DeployedFunction, Kind, Platform,
+    Credentials, DeployedFunction, LeftOut, Platform, PlatformKind,
     labels::{self, BadLabel, Complaint, Complaints},
 };
 use crate::{
@@ -23,7 +23,7 @@ const BODY_LIMIT_BYTES: usize = 8 << 20;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct OpenFaasSettings {
     pub host: Host,
     pub port: u16,
     pub credentials: Option<Credentials>,
@@ -31,11 +31,11 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-pub(super) static KIND: Kind = Kind {
+pub(super) static KIND: PlatformKind = PlatformKind {
     name: "openfaas",
     start: |startup| {
         Box::pin(async move {
-            let platform: Arc<dyn Platform> = Arc::new(OpenFaas::new(Settings {
+            let platform: Arc<dyn Platform> = Arc::new(OpenFaas::new(OpenFaasSettings {
                 host: startup.gateway_host,
                 port: startup.gateway_port,
                 credentials: startup.credentials,
@@ -54,7 +54,7 @@ pub struct OpenFaas {
 }
 
 impl OpenFaas {
-    pub fn new(settings: Settings) -> Result<Self> {
+    pub fn new(settings: OpenFaasSettings) -> Result<Self> {
         // A redirect or a proxy from the environment would send the password to another host.
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
         let gateway = Endpoint { host: settings.host, port: settings.port };
@@ -109,7 +109,7 @@ impl Platform for OpenFaas {
         self.gateway.clone()
     }
 
-    fn counters(&self) -> Counters {
+    fn counters(&self) -> LeftOut {
         self.complaints.counters()
     }
 }

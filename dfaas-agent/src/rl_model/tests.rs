@@ -35,7 +35,7 @@ async fn model(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) ->
 
 fn client(port: u16) -> RlModel {
     let address = Endpoint { host: "127.0.0.1".parse().unwrap(), port };
-    RlModel::new(Settings { address, timeout: Duration::from_millis(900) }).unwrap()
+    RlModel::new(ModelSettings { address, timeout: Duration::from_millis(900) }).unwrap()
 }
 
 fn subject() -> Subject {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{LocalFunction, Outcome, Snapshot};
+use super::{FunctionTables, LocalFunction, Snapshot};
 use crate::decision::{FunctionTable, Shape, Weights};
 
-pub(super) fn decide(snapshot: &Snapshot) -> Outcome {
+pub(super) fn decide(snapshot: &Snapshot) -> FunctionTables {
     let table = |function: &LocalFunction| FunctionTable {
         deployed: true,
         local_limit: None,

@@ -9,7 +9,7 @@ mod rotation;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use exchange::{Plan, exchange};
+pub use exchange::{Division, exchange};
 pub use margin::{Burden, Excess, Thresholds, margin, percent};
 
 use super::percentages;

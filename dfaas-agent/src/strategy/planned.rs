@@ -1,13 +1,13 @@
 //! Tables from weights that were worked out off the agent's loop (node margin, RL agent). Between two plans peers may come,
 //! go, or take a function away: what a plan says of those falls to this node.
 
-use super::{Outcome, Plan, Snapshot, names, open_grants, runners};
+use super::{FunctionTables, Plan, Snapshot, names, open_grants, runners};
 use crate::{
     decision::{FunctionTable, Shape, Weights},
     name::FunctionName,
 };
 
-pub(super) fn decide(snapshot: &Snapshot, plan: &Plan) -> Outcome {
+pub(super) fn decide(snapshot: &Snapshot, plan: &Plan) -> FunctionTables {
     names(snapshot).into_iter().map(|name| (name.clone(), table(snapshot, plan, name))).collect()
 }
 

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 pub use compat::{Compat, Entry};
 
-use super::{LocalFunction, Outcome, PeerFunction, Snapshot, names, percentages};
+use super::{FunctionTables, LocalFunction, PeerFunction, Snapshot, names, percentages};
 use crate::{
     decision::{FunctionTable, Shape, Weights},
     name::{FunctionName, NodeId},
 };
 
-pub(super) fn decide(snapshot: &Snapshot) -> Outcome {
+pub(super) fn decide(snapshot: &Snapshot) -> FunctionTables {
     names(snapshot).into_iter().map(|name| (name.clone(), table(snapshot, name))).collect()
 }
 

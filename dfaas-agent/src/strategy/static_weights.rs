@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{LocalFunction, Outcome, Rounding, Snapshot, names, open_grants, runners};
+use super::{FunctionTables, LocalFunction, Rounding, Snapshot, names, open_grants, runners};
 use crate::{
     decision::{FunctionTable, Shape, Weights},
     name::{FunctionName, NodeId},
@@ -14,7 +14,7 @@ use crate::{
 /// Percent that stays here while there are peers.
 const LOCAL: u32 = 60;
 
-pub(super) fn decide(snapshot: &Snapshot, rounding: Rounding) -> Outcome {
+pub(super) fn decide(snapshot: &Snapshot, rounding: Rounding) -> FunctionTables {
     names(snapshot).into_iter().map(|name| (name.clone(), table(snapshot, name, rounding))).collect()
 }
 

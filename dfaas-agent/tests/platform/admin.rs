@@ -1,6 +1,6 @@
 //! The administrative interface, as an OpenFaaS client sees it.
 
-use dfaas_agent::platform::{Credentials, DeployedFunction, Password, Platform, embedded::Settings};
+use dfaas_agent::platform::{Credentials, DeployedFunction, Password, Platform, embedded::RunnerSettings};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn with_credentials_only_who_knows_them_administers() {
     std::fs::write(file.path(), "secret\n").unwrap();
     let password = Password::File(file.path().to_owned());
     let credentials = Some(Credentials { user: "admin".to_owned(), password });
-    let runner = Runner::start(Settings { credentials, ..settings() }).await;
+    let runner = Runner::start(RunnerSettings { credentials, ..settings() }).await;
     let list = || runner.client.get(runner.url("/system/functions"));
     let response = list().send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -111,14 +111,14 @@ async fn a_web_page_cannot_deploy() {
 async fn a_restart_keeps_the_deployed_functions() {
     let folder = tempfile::tempdir().unwrap();
     let state_file = Some(folder.path().join("functions.json"));
-    let settings = Settings { state_file, deploy_shipped: true, ..settings() };
+    let settings = RunnerSettings { state_file, deploy_shipped: true, ..settings() };
     let runner = Runner::start(settings.clone()).await;
     runner.deploy("f", "echo kept", json!({})).await;
     assert_eq!(admin(&runner, Method::DELETE, &json!({"functionName": "ocr"})).await.0, StatusCode::OK);
     runner.embedded.stop().await;
 
     let rates = [("f".parse().unwrap(), 3)].into();
-    let again = Runner::start(Settings { max_rates: rates, ..settings }).await;
+    let again = Runner::start(RunnerSettings { max_rates: rates, ..settings }).await;
     let functions = again.embedded.functions().await.unwrap();
     let rates: Vec<_> = functions.iter().map(|f| (f.name.as_str(), f.max_rate)).collect();
     assert_eq!(rates, [("env", Some(100)), ("f", Some(3)), ("figlet", Some(100)), ("shasum", Some(100))]);

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use dfaas_agent::platform::embedded::{RunAs, Settings};
+use dfaas_agent::platform::embedded::{RunAs, RunnerSettings};
 use futures::future::join_all;
 use reqwest::{StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
@@ -45,7 +45,7 @@ fn variables(text: &str) -> BTreeMap<&str, &str> {
 
 #[tokio::test]
 async fn the_shipped_functions_answer() {
-    let runner = Runner::start(Settings { deploy_shipped: true, ..settings() }).await;
+    let runner = Runner::start(RunnerSettings { deploy_shipped: true, ..settings() }).await;
     let post = |name: &str, body: Vec<u8>| runner.client.post(runner.url(&format!("/function/{name}"))).body(body);
 
     let (status, text) = status_and_text(post("figlet", b"DFaaS".to_vec())).await;
@@ -176,7 +176,7 @@ async fn a_function_runs_as_the_user_of_the_settings() {
     // Only root may become somebody else; whoever runs this may stay what he is.
     let own = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let (uid, gid) = if own.0 == 0 { (65534, 65533) } else { own };
-    let settings = Settings { run_as: Some(RunAs { uid, gid }), ..settings() };
+    let settings = RunnerSettings { run_as: Some(RunAs { uid, gid }), ..settings() };
     let runner = Runner::with(settings, "sh -c 'id -u; id -g; id -G'", json!({})).await;
     let (_, text) = status_and_text(runner.call("")).await;
     let lines: Vec<&str> = text.lines().collect();

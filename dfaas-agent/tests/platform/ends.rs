@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfaas_agent::platform::{Platform, embedded::Settings};
+use dfaas_agent::platform::{Platform, embedded::RunnerSettings};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::time::timeout;
@@ -52,7 +52,7 @@ async fn what_a_process_leaves_running_ends_with_the_call() {
 
 #[tokio::test]
 async fn an_output_without_end_is_cut_off_with_its_process() {
-    let settings = Settings { max_response_bytes: 1 << 20, ..settings() };
+    let settings = RunnerSettings { max_response_bytes: 1 << 20, ..settings() };
     let word = unique_sleep(4);
     let runner = Runner::with(settings, &format!("yes {word}"), json!({})).await;
     assert_eq!(status_and_text(runner.call("")).await.0, StatusCode::INTERNAL_SERVER_ERROR);
@@ -84,7 +84,7 @@ fn zombies_here() -> usize {
 
 #[tokio::test]
 async fn a_stop_lets_calls_finish_and_takes_no_new_ones() {
-    let runner = Runner::start(Settings { grace: PATIENCE, ..settings() }).await;
+    let runner = Runner::start(RunnerSettings { grace: PATIENCE, ..settings() }).await;
     runner.deploy("f", &runner.waiting_command(), json!({})).await;
     let call = runner.call_aside();
     until("the call runs", || runner.counts().started == 1).await;
@@ -103,7 +103,7 @@ async fn a_stop_lets_calls_finish_and_takes_no_new_ones() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
     let sleep = unique_sleep(5);
-    let settings = Settings { grace: Duration::from_millis(200), ..settings() };
+    let settings = RunnerSettings { grace: Duration::from_millis(200), ..settings() };
     let runner = Runner::with(settings, &sleeping_pair(&sleep), json!({})).await;
     let call = runner.call("");
     let call = tokio::spawn(async move { call.send().await });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfaas_agent::platform::embedded::{Embedded, Settings};
+use dfaas_agent::platform::embedded::{Embedded, RunnerSettings};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::{
@@ -31,7 +31,7 @@ async fn calls_beyond_max_inflight_are_429_until_one_ends() {
 
 #[tokio::test]
 async fn calls_beyond_what_the_node_runs_are_503() {
-    let runner = Runner::start(Settings { max_calls: 1, ..settings() }).await;
+    let runner = Runner::start(RunnerSettings { max_calls: 1, ..settings() }).await;
     runner.deploy("f", &runner.waiting_command(), json!({})).await;
     runner.deploy("g", "echo g", json!({})).await;
     let call = runner.call_aside();
@@ -45,8 +45,12 @@ async fn calls_beyond_what_the_node_runs_are_503() {
 
 #[tokio::test]
 async fn bodies_beyond_the_limits_are_refused_and_the_next_call_works() {
-    let settings =
-        Settings { max_request_bytes: 100_000, max_response_bytes: 200_000, max_buffered_bytes: 250_000, ..settings() };
+    let settings = RunnerSettings {
+        max_request_bytes: 100_000,
+        max_response_bytes: 200_000,
+        max_buffered_bytes: 250_000,
+        ..settings()
+    };
     let runner = Runner::with(settings, "cat", json!({})).await;
     runner.deploy("long", "head -c 200001 /dev/zero", json!({})).await;
     runner.deploy("longer", "sh -c 'head -c 190000 /dev/zero; sleep 600'", json!({})).await;
@@ -72,7 +76,8 @@ async fn exchange(runner: &Runner, request: &str) -> String {
 
 #[tokio::test]
 async fn a_chunked_body_is_measured_as_it_comes() {
-    let runner = Runner::with(Settings { max_request_bytes: 10, ..settings() }, "sh -c 'cat; env'", json!({})).await;
+    let runner =
+        Runner::with(RunnerSettings { max_request_bytes: 10, ..settings() }, "sh -c 'cat; env'", json!({})).await;
     let head = "POST /function/f HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let fits = exchange(&runner, &format!("{head}5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n")).await;
     assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
@@ -83,7 +88,7 @@ async fn a_chunked_body_is_measured_as_it_comes() {
 
 #[tokio::test]
 async fn a_body_that_stops_coming_starts_no_process() {
-    let settings = Settings { body_timeout: Duration::from_millis(100), ..settings() };
+    let settings = RunnerSettings { body_timeout: Duration::from_millis(100), ..settings() };
     let runner = Runner::with(settings, "cat", json!({})).await;
     let head = "POST /function/f HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345";
     let answer = exchange(&runner, head).await;
@@ -102,7 +107,7 @@ async fn headers_too_long_for_an_environment_are_431() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_their_turn() {
-    let runner = Runner::with(Settings { max_connections: 2, ..settings() }, "cat", json!({})).await;
+    let runner = Runner::with(RunnerSettings { max_connections: 2, ..settings() }, "cat", json!({})).await;
     // The client of `runner` keeps one connection open.
     let second = TcpStream::connect(runner.embedded.address()).await.unwrap();
     let request = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -115,7 +120,7 @@ async fn connections_beyond_the_bound_wait_for_their_turn() {
 
 #[tokio::test]
 async fn a_connection_that_asks_nothing_is_closed() {
-    let settings = Settings { idle_timeout: Duration::from_millis(300), ..settings() };
+    let settings = RunnerSettings { idle_timeout: Duration::from_millis(300), ..settings() };
     let runner = Runner::with(settings, "sh -c 'sleep 1; echo late'", json!({})).await;
     for sent in ["", "GET /healthz HT", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let answer = exchange(&runner, sent).await;
@@ -128,7 +133,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
 #[tokio::test]
 async fn an_address_others_can_reach_is_refused() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
-        let settings = Settings { address: address.parse().unwrap(), ..settings() };
+        let settings = RunnerSettings { address: address.parse().unwrap(), ..settings() };
         let error = Embedded::start(settings).await.err().unwrap().to_string();
         assert!(error.contains(address) && error.contains("loopback"), "{error}");
     }

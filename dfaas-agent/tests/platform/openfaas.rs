@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::{Router, http::StatusCode, response::Redirect, routing::get};
 use dfaas_agent::platform::{
-    Counters, Credentials, Password, Platform,
-    embedded::Settings as EmbeddedSettings,
-    openfaas::{OpenFaas, Settings},
+    Credentials, LeftOut, Password, Platform,
+    embedded::RunnerSettings,
+    openfaas::{OpenFaas, OpenFaasSettings},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use crate::runner::{PATIENCE, Runner, settings};
 
 fn client(port: u16, credentials: Option<Credentials>, timeout: Duration) -> OpenFaas {
-    OpenFaas::new(Settings { host: "127.0.0.1".parse().unwrap(), port, credentials, timeout }).unwrap()
+    OpenFaas::new(OpenFaasSettings { host: "127.0.0.1".parse().unwrap(), port, credentials, timeout }).unwrap()
 }
 
 /// A gateway whose list of functions is `list`; its port.
@@ -37,7 +37,7 @@ async fn error_of(list: axum::routing::MethodRouter) -> String {
 #[tokio::test]
 async fn the_client_reads_what_the_embedded_runner_tells() {
     let credentials = Credentials { user: "admin".to_owned(), password: Password::Text("secret".to_owned()) };
-    let settings = EmbeddedSettings { credentials: Some(credentials.clone()), deploy_shipped: true, ..settings() };
+    let settings = RunnerSettings { credentials: Some(credentials.clone()), deploy_shipped: true, ..settings() };
     let runner = Runner::start(settings).await;
     let port = runner.embedded.address().port();
     let openfaas = client(port, Some(credentials), PATIENCE);
@@ -59,7 +59,7 @@ async fn one_bad_function_does_not_stop_the_rest() {
     for reading in 1..=2 {
         let functions = openfaas.functions().await.unwrap();
         assert_eq!(functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["good"]);
-        let counters = Counters { functions_left_out: reading, labels_ignored: reading };
+        let counters = LeftOut { functions_left_out: reading, labels_ignored: reading };
         assert_eq!(openfaas.counters(), counters);
     }
 }

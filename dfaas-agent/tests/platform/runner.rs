@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dfaas_agent::platform::embedded::{CallCounts, Embedded, Settings};
+use dfaas_agent::platform::embedded::{CallCounts, Embedded, RunnerSettings};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ pub(crate) struct Runner {
     pub(crate) folder: TempDir,
 }
 
-pub(crate) fn settings() -> Settings {
-    Settings { address: "127.0.0.1:0".parse().unwrap(), deploy_shipped: false, ..Settings::default() }
+pub(crate) fn settings() -> RunnerSettings {
+    RunnerSettings { address: "127.0.0.1:0".parse().unwrap(), deploy_shipped: false, ..RunnerSettings::default() }
 }
 
 pub(crate) fn client() -> Client {
@@ -30,13 +30,13 @@ pub(crate) fn client() -> Client {
 }
 
 impl Runner {
-    pub(crate) async fn start(settings: Settings) -> Self {
+    pub(crate) async fn start(settings: RunnerSettings) -> Self {
         let embedded = Arc::new(Embedded::start(settings).await.unwrap());
         Self { embedded, client: client(), folder: tempfile::tempdir().unwrap() }
     }
 
     /// With one function `f`.
-    pub(crate) async fn with(settings: Settings, command: &str, vars: Value) -> Self {
+    pub(crate) async fn with(settings: RunnerSettings, command: &str, vars: Value) -> Self {
         let runner = Self::start(settings).await;
         runner.deploy("f", command, vars).await;
         runner

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use dfaas_agent::platform::{
     Platform as _,
-    embedded::{Embedded, Settings},
+    embedded::{Embedded, RunnerSettings},
 };
 use tokio::sync::oneshot;
 
@@ -32,7 +32,8 @@ impl FunctionGateway {
                 node.go()?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async {
-                    let gateway = Embedded::start(Settings { address: ADDRESS, ..Settings::default() }).await?;
+                    let gateway =
+                        Embedded::start(RunnerSettings { address: ADDRESS, ..RunnerSettings::default() }).await?;
                     let _ = ready.send(());
                     if stopped.await.is_err() {
                         gateway.stop().await;

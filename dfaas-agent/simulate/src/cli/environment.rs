@@ -10,7 +10,7 @@ use super::{json as json_flag, path, print, print_json, seed};
 use crate::environment::{
     Parameters,
     arrivals::Arrivals,
-    episode::{self, Plan, Totals},
+    episode::{self, EpisodeSpec, Totals},
     policy::Policy,
     topology::Topology,
 };
@@ -77,7 +77,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let (table, totals) = if let Some(file) = args.get_one::<PathBuf>("replay") {
         episode::replay(&topology, parameters, file)?
     } else {
-        let plan = Plan {
+        let plan = EpisodeSpec {
             arrivals: Arrivals::read(text("arrivals"))?,
             policy: Policy::parse(text("policy"))?,
             steps: args.get_one::<i64>("steps").map_or(288, |steps| *steps as usize),

@@ -9,7 +9,7 @@ use super::{force, indices_json, indices_table, json, path, print, print_json, p
 use crate::{
     output::OutputFolder,
     replay::{
-        self, Experiment, Plan,
+        self, Experiment, RunSpec,
         choice::Choice,
         files,
         generate::{self, generate},
@@ -79,7 +79,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let repetitions = args.get_one::<i64>("repetitions").map_or(5, |n| *n as usize);
     let bar = progress(choices.len() * repetitions, "replaying")?;
     let experiment =
-        replay::run(&instance, &minutes, &Plan { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
+        replay::run(&instance, &minutes, &RunSpec { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
     bar.finish_and_clear();
     if let Some(out) = out {
         files::write(out.path(), &instance, &minutes, &experiment)?;
@@ -117,8 +117,8 @@ fn instance(args: &ArgMatches, seed: u64, mut measurements: Measurements) -> Res
     Ok((instance, minutes))
 }
 
-fn plan(args: &ArgMatches, seed: u64) -> generate::Plan {
-    generate::Plan {
+fn plan(args: &ArgMatches, seed: u64) -> generate::InstanceSpec {
+    generate::InstanceSpec {
         nodes: args.get_one::<usize>("nodes").copied().unwrap_or(10),
         edge_probability: args.get_one::<f64>("edge-probability").copied().unwrap_or(0.1),
         seed,

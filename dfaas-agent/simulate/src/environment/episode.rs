@@ -39,7 +39,7 @@ pub const COLUMNS: [&str; 16] = [
 
 /// What an episode is made of.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct EpisodeSpec {
     pub arrivals: Arrivals,
     pub policy: Policy,
     pub steps: usize,
@@ -78,7 +78,7 @@ impl Totals {
 }
 
 /// An episode as CSV, with its totals.
-pub fn generate(topology: &Topology, parameters: Parameters, plan: &Plan) -> Result<(String, Totals)> {
+pub fn generate(topology: &Topology, parameters: Parameters, plan: &EpisodeSpec) -> Result<(String, Totals)> {
     let mut environment = Environment::new(parameters, topology.clone());
     // Another stream than that of the arrivals, which are the same for every policy.
     let mut rng = StdRng::seed_from_u64(plan.seed ^ u64::MAX);
@@ -154,8 +154,8 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn plan(policy: Policy) -> Plan {
-        Plan { arrivals: Arrivals::Sinusoidal, policy, steps: 288, seed: 3 }
+    fn plan(policy: Policy) -> EpisodeSpec {
+        EpisodeSpec { arrivals: Arrivals::Sinusoidal, policy, steps: 288, seed: 3 }
     }
 
     fn totals(topology: &str, policy: Policy) -> Totals {

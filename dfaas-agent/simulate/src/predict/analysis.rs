@@ -21,7 +21,7 @@ const STRESS: std::ops::Range<usize> = 2..4;
 
 /// What a strategy does to an instance.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct PredictedOutcome {
     pub strategy: Strategy,
     /// By minute and node.
     pub sent: Vec<Vec<Sent>>,
@@ -98,7 +98,7 @@ pub fn evaluate(
     model: &NodeModel,
     groups: &Groups,
     (strategy, compat): (Strategy, bool),
-) -> Result<Outcome, ForecastError> {
+) -> Result<PredictedOutcome, ForecastError> {
     let functions = functions(instance);
     let minutes = (0..MINUTES).into_par_iter().map(|minute| {
         let margins = margins(instance, minute, model, groups, strategy);
@@ -109,7 +109,7 @@ pub fn evaluate(
     });
     let (sent, served): (Vec<_>, Vec<_>) = minutes.collect::<Result<Vec<_>, ForecastError>>()?.into_iter().unzip();
     let success_rates: Vec<Vec<f64>> = served.iter().map(Served::success_rates).collect();
-    Ok(Outcome {
+    Ok(PredictedOutcome {
         strategy,
         sent,
         indices: indices(&served, &success_rates),

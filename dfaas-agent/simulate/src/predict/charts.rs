@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     MINUTES,
-    analysis::{Outcome, functions},
+    analysis::{PredictedOutcome, functions},
     files::folder_name,
     instance::kind_name,
     sweep::Case,
@@ -20,19 +20,19 @@ pub fn write(folder: &Path, cases: &[Case]) -> Result<()> {
         let plots = folder.join(folder_name(&case.instance, several)).join("plots");
         fs::create_dir_all(&plots).with_context(|| format!("cannot create {}", plots.display()))?;
         for (place, function) in functions(&case.instance).iter().enumerate() {
-            let rates = |outcome: &Outcome, minute: usize| outcome.success_rates[minute][place] * 100.0;
+            let rates = |outcome: &PredictedOutcome, minute: usize| outcome.success_rates[minute][place] * 100.0;
             let title = format!("Success rate of {function}");
             lines(case, &title, "served (%)", rates).write(&plots.join(format!("success_rate_{function}")))?;
         }
-        let overloaded = |outcome: &Outcome, minute: usize| outcome.overloaded_nodes[minute] as f64;
+        let overloaded = |outcome: &PredictedOutcome, minute: usize| outcome.overloaded_nodes[minute] as f64;
         lines(case, "Overloaded nodes after forwarding", "nodes", overloaded).write(&plots.join("overloaded_nodes"))?;
     }
     Ok(())
 }
 
 /// A line for each strategy over the minutes.
-fn lines(case: &Case, title: &str, y: &str, value: impl Fn(&Outcome, usize) -> f64) -> Chart {
-    let series = |outcome: &Outcome| {
+fn lines(case: &Case, title: &str, y: &str, value: impl Fn(&PredictedOutcome, usize) -> f64) -> Chart {
+    let series = |outcome: &PredictedOutcome| {
         let points = (0..MINUTES).map(|minute| (minute as f64, value(outcome, minute))).collect();
         Series::new(outcome.strategy.name(), points)
     };

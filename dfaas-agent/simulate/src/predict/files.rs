@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     MINUTES,
-    analysis::{Indices, Outcome},
+    analysis::{Indices, PredictedOutcome},
     instance::{Instance, kind_name, node_name},
     node::NodeModel,
     sweep::{Case, means},
@@ -88,7 +88,7 @@ fn forward_tables(file: &Path, case: &Case) -> Result<()> {
     table(file, header, case.outcomes.iter().flat_map(|outcome| flows(outcome, &case.instance)))
 }
 
-fn flows<'a>(outcome: &'a Outcome, instance: &'a Instance) -> impl Iterator<Item = Vec<String>> + 'a {
+fn flows<'a>(outcome: &'a PredictedOutcome, instance: &'a Instance) -> impl Iterator<Item = Vec<String>> + 'a {
     outcome.sent.iter().enumerate().flat_map(move |(minute, sent)| {
         let mut rows: Vec<_> = (sent.iter().enumerate())
             .flat_map(|(from, flows)| flows.iter().map(move |flow| (from, flow)))

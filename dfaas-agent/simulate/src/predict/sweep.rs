@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{
-    analysis::{Indices, Outcome, evaluate},
+    analysis::{Indices, PredictedOutcome, evaluate},
     instance::Instance,
     node::NodeModel,
     run::Strategy,
@@ -16,7 +16,7 @@ use dfaas_agent::forecast::{ForecastError, groups::Groups};
 #[derive(Clone, Debug)]
 pub struct Case {
     pub instance: Instance,
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<PredictedOutcome>,
 }
 
 /// Runs `strategies` on all instances; `done` is called after each pair.

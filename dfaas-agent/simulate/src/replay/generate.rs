@@ -21,13 +21,13 @@ const NODE_TYPES: [(&str, f64); 3] = [("node_1", 0.5), ("node_2", 0.3), ("node_3
 pub const MAX_NODES: usize = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plan {
+pub struct InstanceSpec {
     pub nodes: usize,
     pub edge_probability: f64,
     pub seed: u64,
 }
 
-pub fn generate(plan: Plan, measurements: &Measurements) -> Result<Instance> {
+pub fn generate(plan: InstanceSpec, measurements: &Measurements) -> Result<Instance> {
     if !(1..=MAX_NODES).contains(&plan.nodes) {
         return Err(BadInput(format!("--nodes is {}, expected 1 to {MAX_NODES}", plan.nodes)).into());
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_generated_instance_holds_only_what_was_measured() {
-        let plan = Plan { nodes: 200, edge_probability: 0.05, seed: 7 };
+        let plan = InstanceSpec { nodes: 200, edge_probability: 0.05, seed: 7 };
         let instance = generate(plan, &measurements()).unwrap();
         assert_eq!(measurements().look_up(&instance).unwrap()[1].len(), 200);
         for (place, node) in instance.nodes.iter().enumerate() {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_instance() {
-        let plan = |seed| Plan { nodes: 12, edge_probability: 0.3, seed };
+        let plan = |seed| InstanceSpec { nodes: 12, edge_probability: 0.3, seed };
         assert_eq!(generate(plan(1), &measurements()).unwrap(), generate(plan(1), &measurements()).unwrap());
         assert_ne!(generate(plan(1), &measurements()).unwrap(), generate(plan(2), &measurements()).unwrap());
     }
@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn impossible_plans_are_refused() {
         for (nodes, p) in [(0, 0.3), (MAX_NODES + 1, 0.3), (5, f64::NAN)] {
-            let refused = generate(Plan { nodes, edge_probability: p, seed: 1 }, &measurements()).unwrap_err();
+            let refused = generate(InstanceSpec { nodes, edge_probability: p, seed: 1 }, &measurements()).unwrap_err();
             assert!(refused.is::<BadInput>(), "{refused}");
         }
-        let refused = generate(Plan { nodes: 5, edge_probability: 0.3, seed: 1 }, &Measurements::default());
+        let refused = generate(InstanceSpec { nodes: 5, edge_probability: 0.3, seed: 1 }, &Measurements::default());
         assert!(refused.unwrap_err().to_string().contains("no length"));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::environment::{
     Parameters,
     arrivals::Arrivals,
-    episode::{Plan, generate},
+    episode::{EpisodeSpec, generate},
     policy::Policy,
     topology::Topology,
 };
@@ -21,7 +21,7 @@ pub(super) fn queue() -> String {
 /// Two agents that choose at random.
 pub(super) fn episode(seed: u64) -> Result<String> {
     let topology = Topology::read("two")?;
-    let plan = Plan { arrivals: Arrivals::Sinusoidal, policy: Policy::Random, steps: 48, seed };
+    let plan = EpisodeSpec { arrivals: Arrivals::Sinusoidal, policy: Policy::Random, steps: 48, seed };
     Ok(generate(&topology, Parameters::default(), &plan)?.0)
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{Observed, Outcome};
+use super::{Observed, Proposal};
 use crate::{
     config::{ForecasterKind, PlanningConfig},
     forecast::{
@@ -18,7 +18,7 @@ use crate::{
         measured::Measured,
         models::{Family, UsageModels},
         node_state::{NodeState, Paths},
-        remote::{Budget, Remote, Settings},
+        remote::{Budget, Remote, RemoteSettings},
     },
     name::{FunctionName, NodeId},
     p2p::direct::MarginState,
@@ -58,7 +58,7 @@ impl Forecasters {
                 let models = folder.and_then(|folder| UsageModels::load(&folder, Family::default()));
                 Source::Models(Arc::new(models.map_err(|e| anyhow!(e)).context("AGENT_MODELS_DIR")?))
             }
-            ForecasterKind::Remote => Source::Remote(Remote::new(Settings {
+            ForecasterKind::Remote => Source::Remote(Remote::new(RemoteSettings {
                 address: planning.forecaster_address.clone(),
                 timeout: QUESTION_TIMEOUT,
                 budget: BUDGET,
@@ -121,7 +121,7 @@ impl Forecasters {
     }
 
     /// On a thread where waiting for a forecaster harms nobody.
-    pub(super) async fn plan(&self, observed: &Observed) -> Result<Outcome, String> {
+    pub(super) async fn plan(&self, observed: &Observed) -> Result<Proposal, String> {
         let observed = observed.clone();
         let computed = match &self.source {
             Source::Measured => {
@@ -144,12 +144,12 @@ impl Forecasters {
 }
 
 /// Margin and weights from one forecaster (reference section 6.2.1, steps 3 to 11).
-fn compute(observed: &Observed, forecaster: &dyn Forecaster, knows_power: bool) -> Result<Outcome, String> {
+fn compute(observed: &Observed, forecaster: &dyn Forecaster, knows_power: bool) -> Result<Proposal, String> {
     let Observed { planning, snapshot, .. } = observed;
     let groups = groups(planning)?;
     let options = Options {
         metrics: if knows_power { Options::LIVE.metrics } else { node_margin::Metrics::WithoutPower },
-        ..if observed.strategy.compat { Options::COMPATIBLE } else { Options::LIVE }
+        ..if observed.terms.compat { Options::COMPATIBLE } else { Options::LIVE }
     };
     let rates: BTreeMap<_, _> = snapshot.functions.iter().map(|(name, f)| (name.clone(), f.rate)).collect();
     let load = groups.rates(rates.iter().map(|(name, rate)| (name, *rate)));
@@ -168,7 +168,7 @@ fn compute(observed: &Observed, forecaster: &dyn Forecaster, knows_power: bool) 
         margin,
         load: told.into(),
     };
-    Ok(Outcome { plan: Plan { weights }, margin: Some(margin), usage: Some(usage) })
+    Ok(Proposal { plan: Plan { weights }, margin: Some(margin), usage: Some(usage) })
 }
 
 /// The file is small and may change under our feet; the original reads it every time, too.
@@ -219,7 +219,7 @@ mod tests {
         config::{Config, sources::Resolved},
         forecast::{ForecastError, NodeType, Usage},
         strategy::{
-            LocalFunction, PeerFunction,
+            LocalFunction, PeerFunction, PlannedStrategy,
             test_names::{function, node},
         },
     };
@@ -248,7 +248,8 @@ mod tests {
         };
         let figlet = LocalFunction { max_rate: None, rate, timeout: None };
         Observed {
-            strategy: config.strategy,
+            strategy: PlannedStrategy::NodeMargin,
+            terms: config.strategy,
             snapshot: Snapshot {
                 functions: [(function("figlet"), figlet)].into(),
                 peers: margins.iter().enumerate().map(|(i, margin)| (node(i as u8), peer(margin))).collect(),

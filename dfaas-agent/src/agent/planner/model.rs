@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Observed, Outcome};
+use super::{Observed, Proposal};
 use crate::{
     config::PlanningConfig,
     decision::Weights,
     name::{FunctionName, NodeId},
-    rl_model::{ExchangeLog, RlModel, Settings},
+    rl_model::{ExchangeLog, ModelSettings, RlModel},
     strategy::{
         Plan,
         rl_agent::{Action, Driver, Pace, Subject, question},
@@ -36,7 +36,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(node: NodeId, planning: &PlanningConfig, log: PathBuf) -> Result<Self> {
-        let settings = Settings { address: planning.model_address.clone(), timeout: QUESTION_TIMEOUT };
+        let settings = ModelSettings { address: planning.model_address.clone(), timeout: QUESTION_TIMEOUT };
         Ok(Self {
             node,
             client: RlModel::new(settings)?,
@@ -49,7 +49,7 @@ impl Model {
     }
 
     /// `None`: nothing was due. An answer that cannot be had leaves all weights as they are.
-    pub(super) async fn plan(&mut self, observed: &Observed, is_period: bool) -> Option<Result<Outcome, String>> {
+    pub(super) async fn plan(&mut self, observed: &Observed, is_period: bool) -> Option<Result<Proposal, String>> {
         if self.pace == Pace::Periodic && !is_period {
             return None;
         }
@@ -84,7 +84,7 @@ impl Model {
             }
         }
         let plan = Plan { weights: self.weights.clone() };
-        Some(failure.map_or_else(|| Ok(Outcome { plan, ..Outcome::default() }), Err))
+        Some(failure.map_or_else(|| Ok(Proposal { plan, ..Proposal::default() }), Err))
     }
 
     fn subject(&self, observed: &Observed, function: &FunctionName) -> Subject {

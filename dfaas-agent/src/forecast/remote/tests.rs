@@ -48,7 +48,7 @@ impl Service {
 fn remote(port: u16) -> Remote {
     let address = Endpoint { host: "127.0.0.1".parse().unwrap(), port };
     let budget = Budget { calls: 3, time: Duration::from_mins(1) };
-    Remote::new(Settings { address, timeout: Duration::from_millis(900), budget }).unwrap()
+    Remote::new(RemoteSettings { address, timeout: Duration::from_millis(900), budget }).unwrap()
 }
 
 fn ask(computation: &Computation<'_>, high: f64) -> Result<Usage, ForecastError> {

@@ -6,21 +6,22 @@ use anyhow::{Context as _, Result};
 use nix::unistd::{User, geteuid};
 
 use super::{
-    super::{Kind, Platform, Startup},
-    Embedded, RunAs, Settings,
+    super::{Platform, PlatformKind, Startup},
+    Embedded, RunAs, RunnerSettings,
 };
 
-pub(in crate::platform) static KIND: Kind = Kind { name: "embedded", start: |startup| Box::pin(start(startup)) };
+pub(in crate::platform) static KIND: PlatformKind =
+    PlatformKind { name: "embedded", start: |startup| Box::pin(start(startup)) };
 
 async fn start(startup: Startup) -> Result<Arc<dyn Platform>> {
-    let settings = Settings {
+    let settings = RunnerSettings {
         address: startup.embedded_address,
         credentials: startup.credentials,
         state_file: Some(startup.state_dir.join("functions.json")),
         deploy_shipped: true,
         max_rates: startup.max_rates,
         run_as: function_user(&startup.embedded_user)?,
-        ..Settings::default()
+        ..RunnerSettings::default()
     };
     Ok(Arc::new(Embedded::start(settings).await?))
 }

@@ -21,7 +21,7 @@ const LEFT_OF_KEPT: f64 = 0.005;
 
 /// Calls per second that stay and that go, by place of the function.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct Division {
     pub kept: Vec<f64>,
     /// By place of the peer.
     pub sent: Vec<Vec<f64>>,
@@ -38,12 +38,12 @@ pub fn exchange(
     burden: &dyn Burden,
     forecaster: &dyn Forecaster,
     options: &Options,
-) -> Result<Plan, ForecastError> {
+) -> Result<Division, ForecastError> {
     let mut exchange = Exchange::new(rates, groups, peers, burden, forecaster, options);
     exchange.relieve()?;
     let Exchange { kept, helpers, forecasts, .. } = exchange;
     let of = |list: Vec<(FunctionName, f64)>| list.into_iter().map(|(_, calls)| calls).collect();
-    Ok(Plan { kept: of(kept), sent: helpers.into_iter().map(|h| of(h.sent)).collect(), forecasts })
+    Ok(Division { kept: of(kept), sent: helpers.into_iter().map(|h| of(h.sent)).collect(), forecasts })
 }
 
 struct Exchange<'a> {

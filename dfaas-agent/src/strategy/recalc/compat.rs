@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{LocalFunction, Outcome, Snapshot, names};
+use super::super::{FunctionTables, LocalFunction, Snapshot, names};
 use crate::{
     decision::{FunctionTable, Shape, Weights},
     name::{FunctionName, NodeId},
@@ -69,7 +69,7 @@ impl Compat {
     }
 
     /// The tables that follow from the last step of each kind.
-    pub fn outcome(&self, snapshot: &Snapshot) -> Outcome {
+    pub fn outcome(&self, snapshot: &Snapshot) -> FunctionTables {
         names(snapshot).into_iter().map(|name| (name.clone(), self.function_table(snapshot, name))).collect()
     }
 

@@ -11,13 +11,13 @@ use crate::{
 use dfaas_agent::{
     decision::{FunctionTable, Shape},
     name::NodeId,
-    strategy::{Inputs, LocalFunction, Outcome, PeerFunction, PeerView, Plan, Snapshot, recalc::Compat},
+    strategy::{FunctionTables, Inputs, LocalFunction, PeerFunction, PeerView, Plan, Snapshot, recalc::Compat},
 };
 
 pub(super) fn decide(live: Live, instance: &Instance, minute: &[NodeMetrics]) -> Vec<Routes> {
     let ids: Vec<NodeId> = (0..minute.len()).filter_map(node_id).collect();
     let numbers: BTreeMap<&NodeId, usize> = ids.iter().enumerate().map(|(number, id)| (id, number)).collect();
-    let snapshots = |granted: &[Outcome]| -> Vec<Snapshot> {
+    let snapshots = |granted: &[FunctionTables]| -> Vec<Snapshot> {
         (0..ids.len()).map(|node| snapshot(node, instance, minute, granted, &ids)).collect()
     };
     let mut tables = vec![Compat::default(); ids.len()];
@@ -29,7 +29,7 @@ pub(super) fn decide(live: Live, instance: &Instance, minute: &[NodeMetrics]) ->
 }
 
 impl Live {
-    fn outcomes(self, snapshots: &[Snapshot], tables: &[Compat]) -> Vec<Outcome> {
+    fn outcomes(self, snapshots: &[Snapshot], tables: &[Compat]) -> Vec<FunctionTables> {
         let decide = |(snapshot, table): (&Snapshot, &Compat)| {
             let compat = self.original.then_some(table);
             self.strategy.decide(Inputs { snapshot, plan: &Plan::default(), compat })
@@ -43,7 +43,13 @@ fn node_id(number: usize) -> Option<NodeId> {
     format!("replayed{number:040}").parse().ok()
 }
 
-fn snapshot(node: usize, instance: &Instance, minute: &[NodeMetrics], granted: &[Outcome], ids: &[NodeId]) -> Snapshot {
+fn snapshot(
+    node: usize,
+    instance: &Instance,
+    minute: &[NodeMetrics],
+    granted: &[FunctionTables],
+    ids: &[NodeId],
+) -> Snapshot {
     let local = |metrics: &FunctionMetrics| LocalFunction {
         max_rate: Some(metrics.max_rate),
         rate: metrics.rate,
@@ -66,7 +72,7 @@ fn snapshot(node: usize, instance: &Instance, minute: &[NodeMetrics], granted: &
     }
 }
 
-fn routes(outcome: &Outcome, numbers: &BTreeMap<&NodeId, usize>) -> Routes {
+fn routes(outcome: &FunctionTables, numbers: &BTreeMap<&NodeId, usize>) -> Routes {
     let routing = |table: &FunctionTable| {
         let peers = table.weights.peers.iter().map(|(id, weight)| (numbers[id], f64::from(*weight))).collect();
         match table.shape {
