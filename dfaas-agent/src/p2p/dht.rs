@@ -40,6 +40,8 @@ pub(super) const WANTED: usize = 100;
 const QUERY_TIMEOUT: Duration = Duration::from_mins(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const PARALLEL: NonZeroUsize = NonZeroUsize::new(10).expect("not zero");
+/// Who tells of a record is not known: it may be somebody on our own network, who names addresses of that.
+const SOMEBODY_HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const REFRESH: Duration = Duration::from_mins(10);
 const RECORD_LIFETIME: Duration = Duration::from_hours(48);
 /// Records kept for this federation; with eight addresses each they fit into an answer.
@@ -85,7 +87,7 @@ impl Dht {
         };
         let mut kad = kad::Behaviour::with_config(own, MemoryStore::with_config(own, limits), config);
         kad.set_mode(Some(if enabled { Mode::Server } else { Mode::Client }));
-        let told_at = if only_loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let told_at = if only_loopback { Ipv4Addr::LOCALHOST } else { SOMEBODY_HERE };
         Self { kad, key: rendezvous_key(rendezvous.unwrap_or_default()), told_at: told_at.into(), enabled }
     }
 
