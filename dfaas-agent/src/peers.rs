@@ -235,7 +235,12 @@ impl Peers {
     /// A broadcast. Those that say nothing to us are ignored, as the original does: grants that do not name us (reference
     /// section 3.3), a margin of a node that has not said what it is (B5), texts.
     pub fn broadcast(&mut self, node: NodeId, message: Message, now: Instant) {
-        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&node) {
+        let says_nothing = match &message {
+            Message::Text(_) | Message::Unknown(_) => true,
+            Message::Margin(_) => !self.nodes.contains_key(&node),
+            Message::Recalc(_) | Message::NodeMargin(_) | Message::Static(_) => false,
+        };
+        if says_nothing || !self.has_room(&node) {
             return;
         }
         let peer = self.nodes.entry(node).or_default();
@@ -263,6 +268,16 @@ impl Peers {
         };
         peer.heard = if heard.is_some() { Some(now) } else { peer.heard };
         peer.broadcast = heard.map(|heard| (heard, now)).or(former);
+    }
+
+    /// Room for one more; of authors that are only heard of, the one silent for longest makes way.
+    fn has_room(&mut self, node: &NodeId) -> bool {
+        if self.nodes.len() < MAX_NODES || self.nodes.contains_key(node) {
+            return true;
+        }
+        let hearsay = self.nodes.iter().filter(|(_, peer)| !peer.connected && peer.state.is_none());
+        let silent = hearsay.min_by_key(|(_, peer)| peer.heard).map(|(id, _)| id.clone());
+        silent.is_some_and(|silent| self.nodes.remove(&silent).is_some())
     }
 
     pub fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {

@@ -200,12 +200,27 @@ fn original_agents_of_another_strategy_are_not_used() {
 
 #[test]
 fn made_up_authors_do_not_fill_memory() {
-    let (mut peers, now) = peers();
+    let (mut peers, start) = peers();
+    let author = |n| format!("12D3KooW{:x>44}", base58(n)).parse::<NodeId>().unwrap();
+    peers.state(node(1), state(false), start);
+    peers.connected(node(2), "10.0.0.2".parse().unwrap());
     for n in 0..2 * MAX_NODES {
-        let author = format!("12D3KooW{:x>44}", base58(n)).parse().unwrap();
-        peers.broadcast(author, runs(&["f"]), now);
+        peers.broadcast(author(n), runs(&["f"]), start + Duration::from_millis(n as u64));
     }
     assert_eq!(peers.iter().count(), MAX_NODES);
+    assert!(peers.get(&node(1)).is_some() && peers.get(&node(2)).is_some(), "nodes we know ourselves stay");
+    assert!(peers.get(&author(2 * MAX_NODES - 1)).is_some(), "a new one is heard though the table is full");
+    assert!(peers.get(&author(0)).is_none(), "the one silent for longest made way");
+}
+
+#[test]
+fn who_says_nothing_to_us_takes_no_place() {
+    let (mut peers, now) = peers();
+    let margin = MarginInfo { margin: 1.0, load: Load { high: 0.0, low: 0.0, medium: 0.0 } };
+    for message in [Message::Text("x".into()), Message::Unknown("x".into()), Message::Margin(margin)] {
+        peers.broadcast(node(1), message, now);
+    }
+    assert_eq!(peers.iter().count(), 0);
 }
 
 fn base58(mut n: usize) -> String {
