@@ -5,10 +5,15 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::Config;
 
+/// The library warns of each message that is forged, or finds a queue full: whoever is there could fill the disk. Both are
+/// counted instead.
+const QUIET: &str = "libp2p_gossipsub=error";
+
 /// `RUST_LOG` wins over the settings.
 pub fn start(config: &Config) -> Result<()> {
     let default =
         if config.debug { "info,dfaas_agent=debug" } else { "info,libp2p=warn,libp2p_kad=error,netlink_proto=warn" };
+    let default = format!("{default},{QUIET}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder =
         fmt().with_env_filter(filter).with_ansi(config.log_colors).with_target(false).with_writer(std::io::stderr);
