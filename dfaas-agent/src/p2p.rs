@@ -4,8 +4,8 @@
 //! * [`message`]: the broadcasts of the original agents
 //! * [`direct`]: what our own nodes tell each other beside them
 //! * [`event`]: what the agent hears of all this
-//! * [`members`], `authors`, `tally`: who may speak, how often, and who did
-//! * `swarm`, `streams`, `gossip`: libp2p set up as the original's, and what must not go on unnoticed
+//! * [`members`], `hosts`, `authors`, `faults`, `tally`: who may come and speak, how often, and who did
+//! * `swarm`, `streams`, `meter`, `gossip`: libp2p set up as the original's, and what must not go on unnoticed
 //! * `dht`, `mdns`, `names`: where nodes are found
 //! * `dial`, `address`: whom to connect to
 //! * `overlay`, `handle`: the task that owns the node, and the agent's side of it
@@ -22,9 +22,12 @@ mod bucket;
 mod counters;
 mod dht;
 mod dial;
+mod faults;
 mod gossip;
 mod handle;
+mod hosts;
 mod mdns;
+mod meter;
 mod names;
 mod overlay;
 mod streams;

@@ -13,6 +13,8 @@ use super::bucket::Bucket;
 const MAX_AUTHORS: usize = 1024;
 /// Seconds' worth of messages that may come at once.
 const BURST_SECONDS: f64 = 10.0;
+/// A message counts once more for each of these.
+const UNIT_BYTES: usize = 64 * 1024;
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -28,10 +30,11 @@ impl Authors {
         Self { per_second, buckets: BTreeMap::new(), others: bucket(per_second, now), tidied: now }
     }
 
-    /// True if this message of the author may be looked at.
-    pub(super) fn take(&mut self, author: PeerId, now: Instant) -> bool {
+    /// True if this message of the author may be looked at. A long one counts as several.
+    pub(super) fn take(&mut self, author: PeerId, bytes: usize, now: Instant) -> bool {
+        let amount = 1.0 + (bytes / UNIT_BYTES) as f64;
         if let Some(bucket) = self.buckets.get_mut(&author) {
-            return bucket.take(now);
+            return bucket.take_many(now, amount);
         }
         if self.buckets.len() >= MAX_AUTHORS && now >= self.tidied + TIDY_EVERY {
             self.tidied = now;
@@ -39,9 +42,9 @@ impl Authors {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         if self.buckets.len() >= MAX_AUTHORS {
-            return self.others.take(now);
+            return self.others.take_many(now, amount);
         }
-        self.buckets.entry(author).or_insert_with(|| bucket(self.per_second, now)).take(now)
+        self.buckets.entry(author).or_insert_with(|| bucket(self.per_second, now)).take_many(now, amount)
     }
 }
 
@@ -58,20 +61,29 @@ mod tests {
         let start = Instant::now();
         let mut authors = Authors::new(2.0, start);
         let (loud, quiet) = (PeerId::random(), PeerId::random());
-        assert_eq!((0..100).filter(|_| authors.take(loud, start)).count(), 20);
-        assert!(authors.take(quiet, start));
-        assert_eq!((0..100).filter(|_| authors.take(loud, start + Duration::from_secs(3))).count(), 6);
+        assert_eq!((0..100).filter(|_| authors.take(loud, 100, start)).count(), 20);
+        assert!(authors.take(quiet, 100, start));
+        assert_eq!((0..100).filter(|_| authors.take(loud, 100, start + Duration::from_secs(3))).count(), 6);
+    }
+
+    #[test]
+    fn long_messages_count_as_several() {
+        let start = Instant::now();
+        let mut authors = Authors::new(10.0, start);
+        let author = PeerId::random();
+        assert_eq!((0..100).filter(|_| authors.take(author, 1 << 20, start)).count(), 5);
+        assert_eq!((0..100).filter(|_| authors.take(author, 1000, start)).count(), 15);
     }
 
     #[test]
     fn made_up_authors_share_one_allowance_and_make_way_when_they_are_silent() {
         let start = Instant::now();
         let mut authors = Authors::new(1.0, start);
-        let taken = (0..10_000).filter(|_| authors.take(PeerId::random(), start)).count();
+        let taken = (0..10_000).filter(|_| authors.take(PeerId::random(), 100, start)).count();
         assert_eq!((taken, authors.buckets.len()), (MAX_AUTHORS + 10, MAX_AUTHORS));
         let later = start + Duration::from_secs(20);
         let author = PeerId::random();
-        assert_eq!((0..100).filter(|_| authors.take(author, later)).count(), 10);
+        assert_eq!((0..100).filter(|_| authors.take(author, 100, later)).count(), 10);
         assert_eq!(authors.buckets.len(), 1);
     }
 }

@@ -22,12 +22,18 @@ impl Bucket {
     }
 
     pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.take_many(now, 1.0)
+    }
+
+    /// Takes so much, or all there can be, if that is less.
+    pub(super) fn take_many(&mut self, now: Instant, amount: f64) -> bool {
+        let amount = amount.min(self.burst);
         let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
         self.level = (self.level + seconds * self.per_second).min(self.burst);
         self.filled = self.filled.max(now);
-        let taken = self.level >= 1.0;
+        let taken = self.level >= amount;
         if taken {
-            self.level -= 1.0;
+            self.level -= amount;
         }
         taken
     }
@@ -48,5 +54,9 @@ mod tests {
         assert_eq!(taken(250), 2);
         assert_eq!(taken(100), 0, "a clock that goes back gives nothing");
         assert_eq!(taken(60_000), 5, "an idle peer saves up no more than the burst");
+        let later = start + Duration::from_mins(2);
+        assert!(bucket.take_many(later, 3.0) && !bucket.take_many(later, 3.0) && bucket.take_many(later, 2.0));
+        assert!(bucket.take_many(later + Duration::from_mins(1), 1000.0), "more than the burst takes the whole burst");
+        assert!(!bucket.take(later + Duration::from_mins(1)));
     }
 }

@@ -34,6 +34,8 @@ counts! {
     BroadcastFlood = "broadcast_received", "flood";
     BroadcastAuthorFlood = "broadcast_received", "author_flood";
     BroadcastStranger = "broadcast_received", "stranger";
+    BroadcastUnverified = "broadcast_received", "unverified";
+    BroadcastOffTopic = "broadcast_received", "other_topic";
     BadTooLong = "bad_message", "too_long";
     BadMalformed = "bad_message", "malformed";
     BadHost = "bad_message", "host";
@@ -64,6 +66,7 @@ counts! {
     ConnectionRefused = "connection", "refused";
     PingFailed = "connection", "ping_failed";
     GossipOff = "connection", "gossip_off";
+    TooSlow = "connection", "too_slow";
     StreamEnded = "stream", "ended_by_peer";
     StreamStalled = "stream", "stalled";
     BroadcastUnsent = "broadcast_passed_on", "queue_full";

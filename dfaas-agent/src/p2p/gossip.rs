@@ -1,24 +1,30 @@
 //! Gossip as the original sets it up: one topic, signed messages, message ids of raw bytes.
 
+mod handler;
 mod links;
 mod score;
+mod topic;
+mod waiting;
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use libp2p::{
     PeerId,
     gossipsub::{
-        Behaviour, Config, ConfigBuilder, IdentTopic, Message as GossipMessage, MessageAuthenticity, MessageId,
-        ValidationMode,
+        Config, ConfigBuilder, IdentTopic, Message as GossipMessage, MessageAuthenticity, MessageId, ValidationMode,
+        WhitelistSubscriptionFilter,
     },
     identity::Keypair,
 };
 
 pub(super) use self::links::{Gossip, GossipEvent, Off};
-use super::message::MAX_MESSAGE_BYTES;
+use self::{links::Library, topic::OneTopic};
+use super::{counters::Counters, message::MAX_MESSAGE_BYTES};
 
 pub const DEFAULT_TOPIC: &str = "/dfaasagent/1.0.0";
+/// Neighbours that a node sends everything, if it can choose.
+const MESH: usize = 6;
 /// Messages waiting for one slow peer: all it may ask for at once, and those of many others meanwhile.
 const SEND_QUEUE: usize = 1024;
 /// How long they wait. The library's second for messages of others lost some on a busy machine.
@@ -37,14 +43,17 @@ const ID_BYTES: usize = 2 + 44 + 8;
 const CONTROL_HEAD_BYTES: usize = 24;
 
 /// A behaviour that listens on the topic and passes on only what was judged.
-pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic) -> anyhow::Result<Gossip> {
-    let mut gossip = Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), config(topic)?)
+pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic, counters: &Arc<Counters>) -> anyhow::Result<Gossip> {
+    let signed = MessageAuthenticity::Signed(keypair.clone());
+    let one = OneTopic::new(topic.hash(), Arc::clone(counters));
+    let filter = WhitelistSubscriptionFilter(HashSet::from([topic.hash()]));
+    let mut gossip = Library::new_with_subscription_filter_and_transform(signed, config(topic)?, filter, one)
         .map_err(|why| anyhow::anyhow!("cannot set up gossip: {why}"))?;
     gossip
         .with_peer_score(score::parameters(topic), score::thresholds())
         .map_err(|why| anyhow::anyhow!("cannot set up scores: {why}"))?;
     gossip.subscribe(topic).with_context(|| format!("cannot subscribe to topic {topic}"))?;
-    Ok(Gossip::new(gossip))
+    Ok(Gossip::new(gossip, topic, Arc::clone(counters)))
 }
 
 fn config(topic: &IdentTopic) -> anyhow::Result<Config> {
@@ -64,7 +73,7 @@ fn config(topic: &IdentTopic) -> anyhow::Result<Config> {
         .fanout_ttl(Duration::from_mins(1))
         .prune_backoff(Duration::from_mins(1))
         .unsubscribe_backoff(Duration::from_secs(10))
-        .mesh_n(6)
+        .mesh_n(MESH)
         .mesh_n_low(5)
         .mesh_n_high(12)
         .mesh_outbound_min(2)

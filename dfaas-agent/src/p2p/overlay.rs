@@ -34,6 +34,7 @@ use super::{
     dial::DialPlan,
     direct::Lanes,
     event::{Outbox, OverlayEvent},
+    faults::Faults,
     handle::{COMMANDS, Command, OverlayHandle, View},
     mdns::{self, Sighting},
     members::{Members, Membership},
@@ -68,7 +69,6 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let tally = Arc::new(Tally::default());
     let mut overlay = Overlay {
         swarm,
-        topic,
         commands: receiver,
         outbox,
         view,
@@ -81,6 +81,7 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
         found: 0,
         peers: Peers::default(),
         authors: Authors::new(settings.message_rate, Instant::now()),
+        faults: Faults::default(),
         tally: Arc::clone(&tally),
         members: membership.subscribe(),
         lanes: Lanes::new(),
@@ -112,7 +113,6 @@ fn ensure_free(address: &Multiaddr) -> anyhow::Result<()> {
 
 struct Overlay {
     swarm: Swarm<Behaviour>,
-    topic: IdentTopic,
     commands: mpsc::Receiver<Command>,
     outbox: Outbox,
     view: watch::Sender<View>,
@@ -130,6 +130,7 @@ struct Overlay {
     found: usize,
     peers: Peers,
     authors: Authors,
+    faults: Faults,
     tally: Arc<Tally>,
     members: watch::Receiver<Members>,
     lanes: Lanes<PeerId, OutboundRequestId>,
@@ -161,6 +162,8 @@ impl Overlay {
             _ = tick.tick() => {
                 self.tell_identified();
                 self.part_with_strangers();
+                self.renew_mute();
+                self.forgive();
                 self.dial_due();
                 self.do_chores();
                 self.send_due();

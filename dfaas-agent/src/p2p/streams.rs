@@ -23,7 +23,10 @@ use libp2p::{
 };
 use tokio::time::Sleep;
 
-use super::counters::{Count, Counters};
+use super::{
+    counters::{Count, Counters},
+    meter,
+};
 
 /// Longer than an honest peer that is busy stops reading; shorter than anybody should miss what others hear.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
@@ -162,8 +165,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     fn timed<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
+            if matches!(written, Poll::Ready(Err(_))) {
+                meter::blocked();
+            }
             return written;
         }
+        meter::blocked();
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED_AFTER)));
         ready!(stalled.poll_unpin(cx));
         self.counters.add(Count::StreamStalled);
@@ -189,8 +196,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.ensure_heard(cx)?;
+        if let Err(ended) = self.ensure_heard(cx) {
+            return self.timed(cx, Poll::Ready(Err(ended)));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(bytes)) = written {
+            meter::wrote(bytes);
+        }
         self.timed(cx, written)
     }
 

@@ -20,6 +20,7 @@ use super::{
     dht::Dht,
     direct::{self, FrameCodec},
     gossip::{self, Gossip},
+    hosts::Hosts,
     streams,
 };
 
@@ -38,6 +39,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
+    hosts: Hosts,
     /// On if there is a list of members.
     pub(super) members: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
     pub(super) identify: identify::Behaviour,
@@ -71,9 +73,13 @@ pub(super) fn build(
             .with_max_established(Some(rules.max_connections))
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER)),
     );
-    always_welcome.for_each(|peer| limits.bypass_peer_id(&peer));
+    let welcome: Vec<PeerId> = always_welcome.collect();
+    for peer in &welcome {
+        limits.bypass_peer_id(peer);
+    }
     let behaviour = Behaviour {
         limits,
+        hosts: Hosts::new(rules.max_connections as usize, welcome),
         members: rules.members_only.then(allow_block_list::Behaviour::default).into(),
         identify: identify::Behaviour::new(
             identify::Config::new("dfaas/1.0.0".into(), keypair.public())
@@ -82,7 +88,7 @@ pub(super) fn build(
                 .with_cache_size(0),
         ),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT)),
-        gossip: gossip::behaviour(keypair, topic)?,
+        gossip: gossip::behaviour(keypair, topic, counters)?,
         dht,
         direct: request_response::Behaviour::new(
             [(StreamProtocol::new(direct::PROTOCOL), request_response::ProtocolSupport::Full)],

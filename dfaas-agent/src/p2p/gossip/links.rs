@@ -1,41 +1,48 @@
-//! The library's gossip, and when it is off on a connection.
+//! The library's gossip, when it is off on a connection, and what waits for whom.
 //!
 //! The library renews a broken stream four times on a connection, silently gives up after that, and for good at once if
 //! the peer did not know gossip yet when it was asked. The connection stays, and nobody hears anything over it: it has
 //! to be made anew. Which it is, is told here.
-//!
-//! A stream that breaks while nothing waits to be sent is renewed when the connection is looked at next; the library
-//! forgets to ask for that, so it is looked at every second.
 
 use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
-    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
-
-use futures::FutureExt;
 
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
-    gossipsub,
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError, WhitelistSubscriptionFilter},
     swarm::{
-        ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId, FromSwarm, NetworkBehaviour,
-        StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
-        handler::{ConnectionEvent, DialUpgradeError},
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
+        ToSwarm, behaviour::ConnectionClosed,
     },
 };
-use tokio::time::{Instant, Sleep, sleep};
 
-/// Streams of gossip of one direction on a connection: the library turns itself off when it has one more.
-const MAX_STREAMS: u8 = 4;
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use super::{
+    MESH,
+    handler::{FromHandler, Handler},
+    topic::OneTopic,
+    waiting::Waiting,
+};
+use crate::p2p::counters::{Count, Counters};
+
+/// Bytes that may wait for all neighbours together.
+const MAX_WAITING_BYTES: u64 = 64 << 20;
+
+/// Of the one topic, whatever others subscribe to or send.
+pub(super) type Library = gossipsub::Behaviour<OneTopic, WhitelistSubscriptionFilter>;
+
+type FromLibrary = THandlerOutEvent<Library>;
 
 pub(in crate::p2p) struct Gossip {
-    library: gossipsub::Behaviour,
-    off: VecDeque<GossipEvent>,
+    library: Library,
+    counters: Arc<Counters>,
+    topic: IdentTopic,
+    waiting: Waiting<PeerId>,
+    events: VecDeque<GossipEvent>,
 }
 
 #[derive(Debug)]
@@ -46,6 +53,10 @@ pub(in crate::p2p) enum GossipEvent {
         peer: PeerId,
         connection: ConnectionId,
         why: Off,
+    },
+    /// Too much waits for all neighbours, and most of it for this one.
+    TooSlow {
+        peer: PeerId,
     },
 }
 
@@ -59,13 +70,50 @@ pub(in crate::p2p) enum Off {
 }
 
 impl Gossip {
-    pub(super) const fn new(library: gossipsub::Behaviour) -> Self {
-        Self { library, off: VecDeque::new() }
+    pub(super) fn new(library: Library, topic: &IdentTopic, counters: Arc<Counters>) -> Self {
+        Self {
+            library,
+            counters,
+            topic: topic.clone(),
+            waiting: Waiting::new(MAX_WAITING_BYTES),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Says something to all.
+    pub(in crate::p2p) fn broadcast(&mut self, text: Vec<u8>) -> Result<MessageId, PublishError> {
+        let bytes = text.len();
+        let said = self.library.publish(self.topic.clone(), text);
+        self.given(bytes);
+        said
+    }
+
+    /// A message of so many bytes was judged: is passed on, or not.
+    pub(in crate::p2p) fn judged(&mut self, id: &MessageId, from: &PeerId, verdict: MessageAcceptance, bytes: usize) {
+        let is_passed_on = verdict == MessageAcceptance::Accept;
+        self.library.report_message_validation_result(id, from, verdict);
+        if is_passed_on {
+            self.given(bytes);
+        }
+    }
+
+    /// A message was given to the library, which has queued it for at most these neighbours.
+    fn given(&mut self, bytes: usize) {
+        let topic = self.topic.hash();
+        let mesh: Vec<PeerId> = self.library.mesh_peers(&topic).copied().collect();
+        let all = mesh.len() < MESH;
+        let is_sent_all = |name: &str| all || name == "Floodsub";
+        let others = self.library.peer_protocol().filter(|(_, kind)| is_sent_all(kind.as_static_ref()));
+        let to: std::collections::BTreeSet<PeerId> = mesh.iter().chain(others.map(|(peer, _)| peer)).copied().collect();
+        self.waiting.add(to, bytes);
+        while let Some(peer) = self.waiting.too_slow() {
+            self.events.push_back(GossipEvent::TooSlow { peer });
+        }
     }
 }
 
 impl Deref for Gossip {
-    type Target = gossipsub::Behaviour;
+    type Target = Library;
 
     fn deref(&self) -> &Self::Target {
         &self.library
@@ -89,7 +137,8 @@ impl NetworkBehaviour for Gossip {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.library.handle_established_inbound_connection(connection, peer, local, remote).map(Handler::new)
+        let library = self.library.handle_established_inbound_connection(connection, peer, local, remote)?;
+        Ok(Handler::new(library, self.waiting.meter(peer)))
     }
 
     fn handle_established_outbound_connection(
@@ -100,115 +149,33 @@ impl NetworkBehaviour for Gossip {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.library.handle_established_outbound_connection(connection, peer, address, role, port).map(Handler::new)
+        let library = self.library.handle_established_outbound_connection(connection, peer, address, role, port)?;
+        Ok(Handler::new(library, self.waiting.meter(peer)))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
+        if let FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, remaining_established: 0, .. }) = event {
+            self.waiting.gone(peer_id);
+        }
         self.library.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
         match event {
-            FromHandler::Library(event) => self.library.on_connection_handler_event(peer, connection, event),
-            FromHandler::Off(why) => self.off.push_back(GossipEvent::Off { peer, connection, why }),
+            FromHandler::Library(event) => {
+                if let FromLibrary::Message { invalid_messages, .. } = &event {
+                    self.counters.add_many(Count::BroadcastUnverified, invalid_messages.len());
+                }
+                self.library.on_connection_handler_event(peer, connection, event);
+            }
+            FromHandler::Off(why) => self.events.push_back(GossipEvent::Off { peer, connection, why }),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        match self.off.pop_front() {
-            Some(off) => Poll::Ready(ToSwarm::GenerateEvent(off)),
+        match self.events.pop_front() {
+            Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
             None => self.library.poll(cx).map(|action| action.map_out(GossipEvent::Library)),
         }
-    }
-}
-
-type Library = THandler<gossipsub::Behaviour>;
-
-/// The library's part of one connection, whose streams are counted.
-pub(in crate::p2p) struct Handler {
-    library: Library,
-    opened: u8,
-    taken: u8,
-    off: Option<Off>,
-    told: bool,
-    next_look: Pin<Box<Sleep>>,
-}
-
-#[expect(clippy::large_enum_variant, reason = "nearly all are the larger one")]
-#[derive(Debug)]
-pub(in crate::p2p) enum FromHandler {
-    Library(THandlerOutEvent<gossipsub::Behaviour>),
-    Off(Off),
-}
-
-impl Handler {
-    fn new(library: Library) -> Self {
-        Self { library, opened: 0, taken: 0, off: None, told: false, next_look: Box::pin(sleep(LOOK_EVERY)) }
-    }
-}
-
-type Protocol<T> = SubstreamProtocol<<Library as ConnectionHandler>::InboundProtocol, T>;
-type Action<H> = ConnectionHandlerEvent<
-    <H as ConnectionHandler>::OutboundProtocol,
-    <H as ConnectionHandler>::OutboundOpenInfo,
-    <H as ConnectionHandler>::ToBehaviour,
->;
-
-impl ConnectionHandler for Handler {
-    type FromBehaviour = <Library as ConnectionHandler>::FromBehaviour;
-    type ToBehaviour = FromHandler;
-    type InboundProtocol = <Library as ConnectionHandler>::InboundProtocol;
-    type OutboundProtocol = <Library as ConnectionHandler>::OutboundProtocol;
-    type InboundOpenInfo = <Library as ConnectionHandler>::InboundOpenInfo;
-    type OutboundOpenInfo = <Library as ConnectionHandler>::OutboundOpenInfo;
-
-    fn listen_protocol(&self) -> Protocol<Self::InboundOpenInfo> {
-        self.library.listen_protocol()
-    }
-
-    fn connection_keep_alive(&self) -> bool {
-        self.library.connection_keep_alive()
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Action<Self>> {
-        if let Some(why) = self.off.filter(|_| !self.told) {
-            self.told = true;
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Off(why)));
-        }
-        while self.next_look.poll_unpin(cx).is_ready() {
-            self.next_look.as_mut().reset(Instant::now() + LOOK_EVERY);
-        }
-        self.library.poll(cx).map(|event| event.map_custom(FromHandler::Library))
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Option<Self::ToBehaviour>> {
-        self.library.poll_close(cx).map(|event| event.map(FromHandler::Library))
-    }
-
-    fn on_behaviour_event(&mut self, event: Self::FromBehaviour) {
-        self.library.on_behaviour_event(event);
-    }
-
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<
-            Self::InboundProtocol,
-            Self::OutboundProtocol,
-            Self::InboundOpenInfo,
-            Self::OutboundOpenInfo,
-        >,
-    ) {
-        self.opened = self.opened.saturating_add(event.is_outbound().into());
-        self.taken = self.taken.saturating_add(event.is_inbound().into());
-        if let ConnectionEvent::DialUpgradeError(DialUpgradeError {
-            error: StreamUpgradeError::NegotiationFailed,
-            ..
-        }) = event
-        {
-            self.off = self.off.or(Some(Off::Unknown));
-        } else if self.opened.max(self.taken) > MAX_STREAMS {
-            self.off = self.off.or(Some(Off::Broken));
-        }
-        self.library.on_connection_event(event);
     }
 }

@@ -12,8 +12,8 @@ pub(super) fn parameters(topic: &IdentTopic) -> PeerScoreParams {
     PeerScoreParams {
         topics: HashMap::from([(topic.hash(), of_topic())]),
         topic_score_cap: 0.0,
-        // P5: we give no points of our own.
-        app_specific_weight: 0.0,
+        // P5: bad messages of their own (`faults.rs`).
+        app_specific_weight: 1.0,
         // P6: nodes behind one address translation, or of one test machine, share an address.
         ip_colocation_factor_weight: 0.0,
         ip_colocation_factor_threshold: 1.0,
@@ -43,10 +43,9 @@ fn of_topic() -> TopicScoreParams {
         // P3: a topic this quiet says nothing about who delivers enough.
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
-        // P4: messages that are wrong, squared. Only the author is charged (`Overlay::judge`): original agents pass on
-        // anything. Six within a minute, and it is not listened to until most are forgotten.
-        invalid_message_deliveries_weight: -10.0,
-        invalid_message_deliveries_decay: 0.9,
+        // P4: would charge a neighbour for what it passed on, also for messages that others can read and the library
+        // cannot. P5 charges authors.
+        invalid_message_deliveries_weight: 0.0,
         ..TopicScoreParams::default()
     }
 }

@@ -23,7 +23,7 @@ const UNREAD: &str = "unread";
 
 impl Overlay {
     pub(super) fn publish(&mut self, text: Vec<u8>) {
-        let count = match self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), text) {
+        let count = match self.swarm.behaviour_mut().gossip.broadcast(text) {
             Ok(_) => Count::BroadcastSent,
             Err(PublishError::NoPeersSubscribedToTopic) => Count::BroadcastAlone,
             Err(error) => {
@@ -38,12 +38,13 @@ impl Overlay {
         let event = match event {
             GossipEvent::Library(event) => event,
             GossipEvent::Off { peer, connection, why } => return self.gossip_off(peer, connection, why),
+            GossipEvent::TooSlow { peer } => return self.too_slow(peer),
         };
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let acceptance = self.judge(propagation_source, &message);
-                let gossip = &mut self.swarm.behaviour_mut().gossip;
-                gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+                let (gossip, bytes) = (&mut self.swarm.behaviour_mut().gossip, message.data.len());
+                gossip.judged(&message_id, &propagation_source, acceptance, bytes);
             }
             gossipsub::Event::SlowPeer { peer_id, failed_messages } => {
                 let FailedMessages { priority, non_priority } = failed_messages;
@@ -71,7 +72,7 @@ impl Overlay {
             self.tally(&from, UNREAD, Count::BroadcastStranger);
             return MessageAcceptance::Ignore;
         }
-        if !self.authors.take(author, Instant::now()) {
+        if !self.authors.take(author, message.data.len(), Instant::now()) {
             self.tally(&from, UNREAD, Count::BroadcastAuthorFlood);
             return MessageAcceptance::Ignore;
         }
@@ -90,8 +91,19 @@ impl Overlay {
                 self.tally(&from, UNREAD, Count::from(&reason));
                 self.tell(OverlayEvent::BadMessage { from, reason }, Count::BroadcastDropped);
                 // Costs the author its score, but not a neighbour who passed it on.
-                if author == neighbour { MessageAcceptance::Reject } else { MessageAcceptance::Ignore }
+                if author == neighbour {
+                    let score = self.faults.add(author, Instant::now());
+                    self.swarm.behaviour_mut().gossip.set_application_score(&author, score);
+                }
+                MessageAcceptance::Reject
             }
+        }
+    }
+
+    /// Faults fade.
+    pub(super) fn forgive(&mut self) {
+        for (peer, score) in self.faults.scores(Instant::now()) {
+            self.swarm.behaviour_mut().gossip.set_application_score(&peer, score);
         }
     }
 

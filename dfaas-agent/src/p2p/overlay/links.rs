@@ -61,7 +61,7 @@ impl Overlay {
         self.dial.connected(peer, Instant::now());
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(node, Instant::now()));
         let first = entry.links.is_empty();
-        entry.links.insert(connection, Link { made: Instant::now(), remote, dialled });
+        entry.links.insert(connection, Link { made: Instant::now(), remote, dialled, is_mute: false });
         if first {
             tracing::info!(%peer, %remote, "connected");
             self.outbox.connected(entry.node.clone(), remote);
@@ -157,11 +157,11 @@ impl Overlay {
     }
 
     /// Ends connections with peers that turned out to be no nodes, such as servers of a public table of records: they
-    /// would take the places of nodes. Bootstrap peers stay.
+    /// would take the places of nodes, and with those who do not say what they are. Bootstrap peers that say it stay.
     pub(super) fn part_with_strangers(&mut self) {
         let now = Instant::now();
-        for (peer, _) in self.peers.iter().filter(|(_, entry)| entry.is_stranger(now)) {
-            if !self.dial.is_bootstrap(peer) {
+        for (peer, entry) in self.peers.iter().filter(|(_, entry)| entry.is_stranger(now)) {
+            if entry.about.is_none() || !self.dial.is_bootstrap(peer) {
                 // Fails if it has gone by itself.
                 let _ = self.swarm.disconnect_peer_id(*peer);
             }
@@ -170,11 +170,37 @@ impl Overlay {
 
     /// A connection that carries no gossip any more is made anew.
     pub(super) fn gossip_off(&mut self, peer: PeerId, connection: ConnectionId, why: Off) {
-        if why == Off::Broken {
-            tracing::info!(%peer, "gossip broke again and again, the connection is made anew");
-            self.counters.add(Count::GossipOff);
-            self.swarm.close_connection(connection);
+        tracing::debug!(%peer, ?why, "no gossip over this connection any more");
+        let link = self.peers.get_mut(&peer).and_then(|entry| entry.links.get_mut(&connection));
+        match (why, link) {
+            // If it turns out to be one that should speak it.
+            (Off::Unknown, Some(link)) => link.is_mute = true,
+            (Off::Unknown, None) => {}
+            (Off::Broken, _) => self.renew(connection),
         }
+    }
+
+    /// Ends connections without gossip with peers who say that they speak it: they were asked before they did.
+    pub(super) fn renew_mute(&mut self) {
+        let speakers = self.peers.values().filter(|entry| entry.about.as_ref().is_some_and(About::speaks_gossip));
+        let mute = speakers.flat_map(|entry| entry.links.iter().filter(|(_, link)| link.is_mute));
+        for connection in mute.map(|(connection, _)| *connection).collect::<Vec<_>>() {
+            self.renew(connection);
+        }
+    }
+
+    fn renew(&mut self, connection: ConnectionId) {
+        // False if it has gone by itself, or is about to.
+        if self.swarm.close_connection(connection) {
+            self.counters.add(Count::GossipOff);
+        }
+    }
+
+    /// Its queue goes with the connection.
+    pub(super) fn too_slow(&mut self, peer: PeerId) {
+        tracing::info!(%peer, "disconnected: it takes messages too slowly, and too many wait");
+        self.counters.add(Count::TooSlow);
+        let _ = self.swarm.disconnect_peer_id(peer);
     }
 
     /// Brings what the handle shows of a peer up to date.

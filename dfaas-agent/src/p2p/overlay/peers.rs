@@ -50,6 +50,8 @@ pub(super) struct Link {
     pub(super) remote: IpAddr,
     /// The address we dialled, if we did.
     pub(super) dialled: Option<Multiaddr>,
+    /// It carries no gossip, because the peer did not know it.
+    pub(super) is_mute: bool,
 }
 
 /// Which state it was, and by which connection it came.
@@ -90,7 +92,11 @@ impl About {
 
     /// True if the peer may be a node of the federation, ours or an original one.
     pub(super) fn is_node(&self) -> bool {
-        self.speaks_direct() || self.protocols.iter().any(|protocol| protocol.starts_with("/meshsub/"))
+        self.speaks_direct() || self.speaks_gossip()
+    }
+
+    pub(super) fn speaks_gossip(&self) -> bool {
+        self.protocols.iter().any(|protocol| protocol.starts_with("/meshsub/"))
     }
 }
 
@@ -111,9 +117,9 @@ impl Peer {
         }
     }
 
-    /// True if it has said what it is, and that is no node, and has been here for long.
+    /// True if it has been here for long and is no node, or has not even said what it is.
     pub(super) fn is_stranger(&self, now: Instant) -> bool {
-        self.about.as_ref().is_some_and(|about| !about.is_node()) && now >= self.since + STRANGER_STAY
+        self.about.as_ref().is_none_or(|about| !about.is_node()) && now >= self.since + STRANGER_STAY
     }
 
     pub(super) fn view(&self) -> ConnectedPeer {
@@ -136,7 +142,7 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
 
     #[test]
-    fn only_who_says_to_be_no_node_is_a_stranger_and_not_at_once() {
+    fn who_is_no_node_or_says_nothing_is_a_stranger_and_not_at_once() {
         let now = Instant::now();
         let later = now + STRANGER_STAY;
         let peer = |protocols: Option<&[&str]>| {
@@ -147,7 +153,7 @@ mod tests {
         assert!(public.is_stranger(later) && !public.is_stranger(now));
         assert!(!peer(Some(&["/meshsub/1.1.0"])).is_stranger(later), "an original agent");
         assert!(!peer(Some(&[direct::PROTOCOL])).is_stranger(later));
-        assert!(!peer(None).is_stranger(later), "it has not said yet");
+        assert!(peer(None).is_stranger(later) && !peer(None).is_stranger(now), "it has not said yet");
     }
 
     #[test]

@@ -7,5 +7,6 @@ mod members;
 mod mesh;
 mod multicast;
 mod node;
+mod plain;
 mod restart;
 mod state;

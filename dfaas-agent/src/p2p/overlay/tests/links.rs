@@ -2,17 +2,21 @@
 
 use futures::StreamExt;
 use libp2p::{
-    Swarm, SwarmBuilder,
-    gossipsub::{self, IdentTopic, MessageAuthenticity},
+    StreamProtocol, SwarmBuilder,
+    gossipsub::{self, MessageAuthenticity},
+    identify,
     identity::Keypair,
-    noise,
-    swarm::SwarmEvent,
+    noise, request_response,
+    swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
 use tokio::sync::mpsc;
 
-use super::node::{Node, until, until_heard};
-use crate::p2p::{Count, DEFAULT_TOPIC, message::Message};
+use super::{
+    node::{Node, until, until_heard},
+    plain::{plain, say_until},
+};
+use crate::p2p::{Count, direct::FrameCodec, message::Message};
 
 /// More than a mesh has, so that some are told what there is instead of being sent it.
 const LEAVES: usize = 16;
@@ -56,22 +60,10 @@ async fn many_messages_at_once_break_no_link_and_everybody_is_heard_afterwards()
     assert_eq!(hub.handle.connected().len(), LEAVES);
 }
 
-/// A peer with the library's gossip alone that takes frames of 20 kB at most; what it is told, in order.
+/// A peer that takes frames of 20 kB at most; what it is told, in order.
 fn narrow(node: &Node) -> mpsc::Receiver<Vec<u8>> {
-    let behaviour = |keypair: &Keypair| {
-        let config = gossipsub::ConfigBuilder::default().max_transmit_size(20_000).build().unwrap();
-        let mut gossip = gossipsub::Behaviour::new(MessageAuthenticity::Signed(keypair.clone()), config).unwrap();
-        gossip.subscribe(&IdentTopic::new(DEFAULT_TOPIC)).unwrap();
-        gossip
-    };
-    let mut swarm: Swarm<gossipsub::Behaviour> = SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-        .unwrap()
-        .with_behaviour(behaviour)
-        .unwrap()
-        .with_swarm_config(|config| config.with_idle_connection_timeout(std::time::Duration::from_mins(10)))
-        .build();
+    let key = Keypair::generate_ed25519();
+    let mut swarm = plain(&key, MessageAuthenticity::Signed(key.clone()), 20_000);
     let (told, receiver) = mpsc::channel(10_000);
     let address = node.address.clone();
     swarm.dial(address.clone()).unwrap();
@@ -117,4 +109,76 @@ async fn a_peer_that_could_not_read_one_message_hears_those_after_it() {
         until_told(&node, &mut told).await;
     }
     assert!(counters.get(Count::GossipOff) >= 1, "the connection was never made anew");
+}
+
+/// Neighbours that do not read, and messages so long that few of them are much memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_slow_readers_is_bounded_and_the_others_are_heard() {
+    let mut hub = Node::start(&[]).await;
+    let mut listener = Node::start(&[&hub.address]).await;
+    let speaker = Node::start(&[&hub.address]).await;
+    let mut deaf = vec![];
+    for _ in 0..3 {
+        let key = Keypair::generate_ed25519();
+        let mut swarm = plain(&key, MessageAuthenticity::Signed(key.clone()), 2 << 20);
+        swarm.dial(hub.address.clone()).unwrap();
+        let id = key.public().to_peer_id().to_base58().parse().unwrap();
+        say_until(&mut swarm, || hub.texts().iter().any(|(from, _)| *from == id)).await;
+        deaf.push((id, swarm));
+    }
+    until_heard(&speaker, &mut [&mut hub, &mut listener]).await;
+    let counters = hub.handle.counters();
+    let long = "long".repeat(230_000);
+    until("one is given up", || {
+        speaker.handle.publish(&Message::Text(long.clone())).unwrap();
+        hub.texts();
+        listener.texts();
+        counters.get(Count::TooSlow) > 0
+    })
+    .await;
+    until("its connection is gone", || {
+        let connected = hub.handle.connected();
+        deaf.iter().any(|(id, _)| !connected.contains_key(id))
+    })
+    .await;
+    until_heard(&speaker, &mut [&mut hub, &mut listener]).await;
+    let connected = hub.handle.connected();
+    assert!(connected.contains_key(&speaker.id()) && connected.contains_key(&listener.id()));
+}
+
+/// Names a gossip protocol and speaks none that we know: as an original agent does that is still starting.
+#[derive(NetworkBehaviour)]
+struct NotYet {
+    identify: identify::Behaviour,
+    gossip: request_response::Behaviour<FrameCodec>,
+}
+
+#[tokio::test]
+async fn a_connection_without_gossip_is_made_anew_if_the_peer_speaks_it() {
+    let mut node = Node::start(&[]).await;
+    let not_yet = |key: &Keypair| NotYet {
+        identify: identify::Behaviour::new(identify::Config::new("not-yet/1.0.0".into(), key.public())),
+        gossip: request_response::Behaviour::new(
+            [(StreamProtocol::new("/meshsub/0.0.0"), request_response::ProtocolSupport::Full)],
+            request_response::Config::default(),
+        ),
+    };
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(not_yet)
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(std::time::Duration::from_mins(10)))
+        .build();
+    let id = swarm.local_peer_id().to_base58().parse().unwrap();
+    swarm.dial(node.address.clone()).unwrap();
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    node.connected_to(&id).await;
+    node.disconnected_from(&id).await;
+    assert_eq!(node.handle.counters().get(Count::GossipOff), 1);
 }
