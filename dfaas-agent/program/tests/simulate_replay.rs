@@ -9,7 +9,7 @@ mod reference;
 use std::{collections::BTreeMap, path::Path};
 
 use dfaas_simulate::replay::{
-    self, Experiment, Plan,
+    self, Experiment, RunSpec,
     choice::Choice,
     indices::NAMES,
     instance::Instance,
@@ -27,7 +27,7 @@ fn loaded(data_folder: &str, instance: &str) -> (Instance, Minutes) {
 }
 
 fn run(loaded: &(Instance, Minutes), strategies: &str, repetitions: usize) -> Experiment {
-    let plan = Plan { choices: Choice::parse_list(strategies).unwrap(), repetitions, seed: 1 };
+    let plan = RunSpec { choices: Choice::parse_list(strategies).unwrap(), repetitions, seed: 1 };
     replay::run(&loaded.0, &loaded.1, &plan, || ())
 }
 
