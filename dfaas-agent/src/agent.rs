@@ -46,6 +46,7 @@ use crate::{
     rates::{Rates, Sample},
     status::Status,
     strategy::{Inputs, LocalFunction, Snapshot},
+    supervisor,
 };
 
 /// How often counters are read and the decision is looked at again.
@@ -88,6 +89,7 @@ pub enum Order {
 /// Runs until it is told to stop.
 pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
     let (mut agent, server) = Box::pin(setup::start(config)).await?;
+    supervisor::ready();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -117,6 +119,7 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
         }
         agent.step();
     }
+    supervisor::stopping();
     server.abort();
     agent.leave().await
 }

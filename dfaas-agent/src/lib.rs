@@ -14,7 +14,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
-//! * [`cli`], [`logging`]: the commands of a node
+//! * [`cli`], [`logging`]: the commands of a node; `supervisor`: what systemd is told
 //!
 //! Load player, simulators and the program itself are crates of their own, below this folder.
 
@@ -43,3 +43,4 @@ pub mod rl_model;
 mod server;
 pub mod status;
 pub mod strategy;
+mod supervisor;

@@ -10,6 +10,7 @@ mod place;
 mod watched;
 
 pub use self::{
+    gateway::FunctionGateway,
     leftovers::{Removed, remove_leftovers},
     node::Node,
     options::{FUNCTIONS, Functions, Options, Place},
@@ -27,7 +28,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use dfaas_agent::{name::NodeId, status::Status};
 
-use self::{gateway::FunctionGateway, lease::Lease, place::on_the_host};
+use self::{lease::Lease, place::on_the_host};
 use crate::{
     link::{Impairment, Link},
     netns::Entrance,

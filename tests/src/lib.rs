@@ -11,6 +11,7 @@
 //! * [`mod@flood`]: SYNs with forged sources
 //! * [`packet`]: frames, built and checked without the product's own code
 //! * [`scenario`]: loads on a federation, and what is expected of it
+//! * [`hosts`]: hosts that boot a real systemd
 //! * [`service`]: HTTP services in a namespace
 //! * [`stop`]: the wish to end, from a signal
 //! * [`view`]: what the emulator shows
@@ -27,6 +28,7 @@ pub mod client;
 pub mod emulator;
 pub mod federation;
 pub mod flood;
+pub mod hosts;
 pub mod link;
 pub mod machine;
 pub mod matrix;

@@ -18,12 +18,23 @@ pub(super) fn command() -> Command {
              2 if a value is wrong; all wrong values are named at once.",
         )
         .arg(settings::config())
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("json")
+                .help("Print nothing but what is wrong; the interface may be missing"),
+        )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON: name, value, origin"))
         .args(settings::flags())
 }
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let resolved = settings::resolve(args)?;
+    if args.get_flag("check") {
+        Config::new(&resolved, settings::address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     #[allow(clippy::print_stdout, reason = "the answer to the command")]
     if args.get_flag("json") {
         println!("{}", serde_json::to_string_pretty(&resolved.shown())?);

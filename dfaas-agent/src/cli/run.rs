@@ -1,6 +1,6 @@
 //! `dfaas-agent run`: a node.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Command};
@@ -10,13 +10,20 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::settings;
+use super::settings::{self, address_or_none_yet};
 use crate::{
     agent::{self, Order},
     config::{Config, sources::Resolved},
-    kernel::network::interface_address,
-    logging,
+    kernel::{mode::Mode, network::interface_address},
+    logging, supervisor,
 };
+
+/// Settings whose default is the interface's address.
+const FROM_INTERFACE: [&str; 2] = ["AGENT_SERVICE_ADDRESS", "AGENT_TUNNEL_ADDRESS"];
+/// How often a missing interface is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// What the service manager grants a start that waits, each time.
+const LONGER: Duration = Duration::from_secs(30);
 
 pub(super) fn command() -> Command {
     Command::new("run")
@@ -34,14 +41,44 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let resolved = settings::resolve(args)?;
-    let config = Config::new(&resolved, interface_address).map_err(|wrong| BadInput(wrong.to_string()))?;
-    logging::start(&config)?;
+    // What is wrong whatever the interface's address will be.
+    let draft = Config::new(&resolved, address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
+    logging::start(&draft)?;
+    let config = wait_for_interface(&resolved, draft)?;
     for name in &resolved.unknown {
         tracing::warn!("the settings file has {name}, which this version does not know");
     }
     let signals = follow_signals(args.clone(), resolved)?;
     runtime()?.block_on(agent::run(config, signals))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Until the interface is there, with an address unless all that would come from it is set: it may come long after boot.
+fn wait_for_interface(resolved: &Resolved, draft: Config) -> Result<Config> {
+    if draft.kernel.mode == Some(Mode::Off)
+        && let Ok(config) = Config::new(resolved, interface_address)
+    {
+        return Ok(config);
+    }
+    let name = draft.kernel.interface.as_str();
+    let needs_address = FROM_INTERFACE.iter().any(|setting| resolved.text(setting).is_empty());
+    let mut told = "";
+    loop {
+        let missing = if nix::net::if_::if_nametoindex(name).is_err() {
+            "is not there"
+        } else if needs_address && interface_address(name).is_none() {
+            "has no IPv4 address"
+        } else {
+            return Ok(Config::new(resolved, interface_address)?);
+        };
+        let text = format!("AGENT_INTERFACE: {name} {missing} yet: waiting for it");
+        if told != missing {
+            tracing::warn!("{text}");
+            told = missing;
+        }
+        supervisor::waiting(&text, LONGER);
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// SIGINT and SIGTERM end the agent, SIGHUP has it read its settings again. Must be called before the runtime starts

@@ -1,13 +1,17 @@
 //! Settings as arguments of commands.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::PathBuf};
 
 use anyhow::Result;
 use clap::{Arg, ArgMatches, value_parser};
+use dfaas_base::BadInput;
 
-use crate::config::{
-    keys::KEYS,
-    sources::{Resolved, read_file},
+use crate::{
+    config::{
+        keys::KEYS,
+        sources::{Resolved, read_file},
+    },
+    kernel::network::interface_address,
 };
 
 /// `--config FILE`.
@@ -32,6 +36,11 @@ pub(super) fn flags() -> impl Iterator<Item = Arg> {
     })
 }
 
+/// For checks that must not depend on an interface that may get its address later.
+pub(super) fn address_or_none_yet(interface: &str) -> Option<Ipv4Addr> {
+    interface_address(interface).or(Some(Ipv4Addr::UNSPECIFIED))
+}
+
 /// Flags over environment over file.
 pub(super) fn resolve(args: &ArgMatches) -> Result<Resolved> {
     let given = |name: &'static str| {
@@ -40,7 +49,7 @@ pub(super) fn resolve(args: &ArgMatches) -> Result<Resolved> {
     };
     let flags: BTreeMap<_, _> = KEYS.iter().filter_map(|key| given(key.name)).collect();
     let file = match args.get_one::<PathBuf>("config") {
-        Some(path) => read_file(path)?,
+        Some(path) => read_file(path).map_err(|e| BadInput(format!("{e:#}")))?,
         None => BTreeMap::new(),
     };
     Ok(Resolved::new(&flags, |name| std::env::var(name).ok(), &file))

@@ -16,13 +16,16 @@ use crate::netns::Entrance;
 
 pub(super) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
-pub(super) struct FunctionGateway {
+pub struct FunctionGateway {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FunctionGateway {
-    pub(super) fn start(node: &Entrance) -> Result<Self> {
+    /// Where it listens, on loopback.
+    pub const PORT: u16 = ADDRESS.port();
+
+    pub fn start(node: &Entrance) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let node = node.clone();
