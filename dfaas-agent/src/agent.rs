@@ -115,7 +115,10 @@ pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()
             () = agent.proxy.obeys.notified() => {}
             () = agent.spoken.held() => {}
             () = agent.kernel.ways_changed() => {}
-            _ = tick.tick() => agent.tick(),
+            _ = tick.tick() => {
+                agent.heed_firewall()?;
+                agent.tick();
+            }
         }
         agent.step();
     }
@@ -198,6 +201,17 @@ impl Agent {
             tracing::warn!("cannot forget peers: {e:#}");
         }
         self.status.send_replace(Arc::new(self.report(now)));
+    }
+
+    /// Leaves the mode in which the host's firewall loses calls, unless it was asked for by name.
+    fn heed_firewall(&mut self) -> Result<()> {
+        if self.config.kernel.mode.is_none()
+            && let Some(why) = self.kernel.lost_to_firewall()
+        {
+            self.kernel.fall_back(&self.config, why)?;
+            self.tell_mode();
+        }
+        Ok(())
     }
 
     /// Reads the counters.
@@ -293,6 +307,7 @@ impl Agent {
         self.proxy.end(detach).await;
         if detach {
             self.kernel.detach().await?;
+            self.kernel.remove_exemption(&self.config)?;
         }
         self.platform.stop().await;
         Ok(())

@@ -25,7 +25,7 @@ use values::Reader;
 use dfaas_common::settings::HintWay;
 
 use crate::{
-    mode::{Mode, XdpPlace},
+    mode::{FirewallPolicy, Mode, XdpPlace},
     name::{FunctionName, Host},
     peers::Terms,
     platform,
@@ -76,6 +76,8 @@ pub struct KernelConfig {
     pub aliases: (Ipv4Addr, u8),
     pub hint_way: HintWay,
     pub pin_dir: PathBuf,
+    pub firewall: FirewallPolicy,
+    pub nft: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +180,11 @@ impl Config {
                 pin_dir: read
                     .optional("AGENT_PIN_DIR")
                     .unwrap_or_else(|| PathBuf::from(format!("/sys/fs/bpf/dfaas/{interface}"))),
+                firewall: read.choice(
+                    "AGENT_FIREWALL",
+                    &[FirewallPolicy::Manage, FirewallPolicy::Check, FirewallPolicy::Off].map(|p| (p.name(), p)),
+                ),
+                nft: read.parse("AGENT_NFT_BINARY"),
                 interface,
             },
             proxy: ProxyConfig {

@@ -5,10 +5,12 @@
 //! * [`load`]: load, attach, take over, detach ([`pins`])
 //! * [`tables`]: typed handles of the maps, the only place that knows their names
 //! * [`secrets`], [`clock`], [`network`], [`next_hops`]: what the maps are filled with besides
+//! * [`firewall`]: placed connections kept apart from connection tracking
 //! * [`plan`]: a decision as map contents; [`mirror`]: the difference written, through the operations in [`maps`]
 
 pub mod btf;
 pub(crate) mod clock;
+pub(crate) mod firewall;
 pub(crate) mod kfunc;
 pub mod load;
 pub(crate) mod maps;

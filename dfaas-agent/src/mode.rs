@@ -59,3 +59,24 @@ impl fmt::Display for XdpPlace {
         })
     }
 }
+
+/// What the agent may do about the host's firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirewallPolicy {
+    /// Keep a table of our own in place.
+    Manage,
+    /// Look, and say what is missing.
+    Check,
+    /// Neither.
+    Off,
+}
+
+impl FirewallPolicy {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manage => "manage",
+            Self::Check => "check",
+            Self::Off => "off",
+        }
+    }
+}

@@ -82,6 +82,7 @@ impl Status {
             detail: self.kernel.error.clone().unwrap_or_else(|| format!("mode {}", self.kernel.mode)),
         };
         let others = [&self.proxy, &self.platform, &self.overlay].into_iter().chain(&self.planner);
+        let others = others.chain(&self.kernel.firewall);
         std::iter::once(kernel).chain(others.cloned()).collect()
     }
 }
@@ -97,6 +98,9 @@ pub struct KernelStatus {
     /// What keeps the tables from being written.
     #[serde(default)]
     pub error: Option<String>,
+    /// How placed connections stand with the host's firewall; none without the mode `handoff`.
+    #[serde(default)]
+    pub firewall: Option<Component>,
     /// Live forwarded connections.
     pub flows: u64,
     /// Packets by verdict, those that happened.

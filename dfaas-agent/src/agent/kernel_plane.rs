@@ -1,5 +1,6 @@
 //! The kernel path as the agent runs it: fed with decisions and peers, and asked what it has counted.
 
+mod exemption;
 mod obedience;
 mod programs;
 
@@ -18,6 +19,7 @@ use self::obedience::{Obedience, Time};
 use crate::{
     kernel::{
         clock::monotonic_ns,
+        firewall::Firewall,
         load::KernelSettings,
         mode::{Mode, XdpPlace},
         network::links,
@@ -42,6 +44,8 @@ pub(super) struct KernelPlane {
     active: Option<Active>,
     /// There were no maps of a former agent.
     is_fresh: bool,
+    /// Of mode `handoff`.
+    pub(super) firewall: Option<Firewall>,
 }
 
 /// The maps and programs of a mode other than `off`.

@@ -7,10 +7,23 @@ use dfaas_common::verdict::Verdict;
 use super::{Agent, kernel_plane::KernelView};
 use crate::{
     config::ProxyKind,
-    kernel::mode::Mode,
+    kernel::{
+        firewall::{Firewall, Standing, View},
+        mode::Mode,
+    },
     name::NodeId,
     status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
 };
+
+fn firewall_status(firewall: &Firewall) -> Component {
+    let View { standing, repaired } = firewall.view();
+    let repairs = if repaired == 0 { String::new() } else { format!(", put back {repaired} times") };
+    Component {
+        kind: "firewall".into(),
+        healthy: !matches!(standing, Standing::Lost(_)),
+        detail: format!("{}, {standing}{repairs}", firewall.policy().name()),
+    }
+}
 
 /// Before anything is known.
 pub(super) fn nothing(node: &NodeId) -> Status {
@@ -29,6 +42,7 @@ pub(super) fn nothing(node: &NodeId) -> Status {
             xdp: String::new(),
             why: Vec::new(),
             error: None,
+            firewall: None,
             flows: 0,
             verdicts: BTreeMap::new(),
         },
@@ -74,6 +88,7 @@ impl Agent {
             xdp: self.kernel.xdp.map(|place| place.to_string()).unwrap_or_default(),
             why: self.kernel.why.clone(),
             error: view.and_then(|view| view.error.clone()),
+            firewall: self.kernel.firewall.as_ref().map(firewall_status),
             flows: view.map_or(0, |view| view.flows),
             verdicts: verdicts.map(|(verdict, n)| (verdict.name().to_owned(), n)).collect(),
         }

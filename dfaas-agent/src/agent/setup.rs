@@ -153,11 +153,16 @@ impl Agent {
         {
             tracing::warn!("cannot take the kernel path away again: {e:#}");
         }
+        if self.kernel.is_fresh()
+            && let Err(e) = self.kernel.remove_exemption(&self.config)
+        {
+            tracing::warn!("cannot take the firewall's table away again: {e:#}");
+        }
         self.overlay.shutdown().await;
         self.platform.stop().await;
     }
 
-    fn tell_mode(&self) {
+    pub(super) fn tell_mode(&self) {
         let xdp = self.kernel.xdp.map(|place| format!(", XDP {place}")).unwrap_or_default();
         let interface = &self.config.kernel.interface;
         let mode = self.kernel.mode;

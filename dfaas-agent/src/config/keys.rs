@@ -61,6 +61,14 @@ pub const KEYS: &[Key] = &[
     key("AGENT_HANDOFF_PORT", "10081", "PORT", "HAProxy's loopback port for connections handed off by peers"),
     key("AGENT_ALIAS_RANGE", "169.254.64.0/18", "NETWORK/LEN", "Addresses on lo that stand for peers"),
     key("AGENT_PIN_DIR", "", "DIR", "Where maps and links are pinned [default: /sys/fs/bpf/dfaas/<interface>]"),
+    key(
+        "AGENT_FIREWALL",
+        "manage",
+        "manage|check|off",
+        "Whether the agent keeps placed connections out of the host's connection tracking by an nftables table of its own, \
+         only says what is missing, or does not look",
+    ),
+    key("AGENT_NFT_BINARY", "/usr/sbin/nft", "FILE", "The program of nftables"),
     key("AGENT_DETACH_ON_EXIT", "false", "BOOL", "Take the kernel path away when the agent ends"),
     key("AGENT_LISTEN", "/ip4/0.0.0.0/tcp/31600", "MULTIADDR,…", "Addresses of the overlay"),
     key(

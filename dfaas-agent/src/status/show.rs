@@ -22,7 +22,7 @@ impl Status {
         for reason in &k.why {
             let _ = writeln!(out, "          because {reason}");
         }
-        for component in [&self.proxy, &self.platform] {
+        for component in self.kernel.firewall.iter().chain([&self.proxy, &self.platform]) {
             let state = if component.healthy { "well" } else { "NOT WELL" };
             let _ = writeln!(
                 out,

@@ -8,6 +8,7 @@ mod gateway;
 mod loss;
 mod metrics;
 mod modes;
+mod nat;
 mod planned;
 mod reaction;
 mod serving;

@@ -44,6 +44,13 @@ pub(super) const ALL: &[Tool] = &[
     },
     tool(&["ip"], Part::Proxy, "namespaces, links and addresses", Version::Printed(&["-V"]), &[&["iproute2"]]),
     tool(&["ethtool"], Part::Proxy, "checksum offload of veth", Version::Printed(&["--version"]), &[&["ethtool"]]),
+    tool(
+        &["nft"],
+        Part::Proxy,
+        "placed connections beside a firewall",
+        Version::Printed(&["--version"]),
+        &[&["nftables"]],
+    ),
     tool(&["sha256sum"], Part::Functions, "function shasum", Version::Printed(&["--version"]), &[&["coreutils"]]),
     tool(&["figlet"], Part::Functions, "function figlet", Version::Printed(&["-v"]), &[&["figlet"]]),
     tool(&["tesseract"], Part::Functions, "function ocr", Version::Printed(&["--version"]), &[&["tesseract-ocr"]]),
@@ -65,6 +72,23 @@ pub(super) const ALL: &[Tool] = &[
     Tool {
         presence: Presence::NeededInCi,
         ..tool(&["promtool"], Part::Tests, "linting the metrics", Version::Printed(&["--version"]), &[&["prometheus"]])
+    },
+    tool(
+        &["iptables"],
+        Part::Tests,
+        "rules that a node has to live with",
+        Version::Printed(&["--version"]),
+        &[&["iptables"]],
+    ),
+    Tool {
+        presence: Presence::NeededInCi,
+        ..tool(
+            &["debootstrap"],
+            Part::Tests,
+            "hosts that boot, of tests/hosts",
+            Version::Printed(&["--version"]),
+            &[&["debootstrap"]],
+        )
     },
     tool(&["wrk"], Part::Tests, "load in benches", Version::Printed(&["-v"]), &[&["wrk"]]),
     Tool {

@@ -7,7 +7,7 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 use dfaas_common::maps;
 
-use super::{Active, KernelPlane, obedience::Obedience};
+use super::{Active, KernelPlane, exemption, obedience::Obedience};
 use crate::{
     config::Config,
     kernel::{
@@ -56,8 +56,8 @@ impl KernelPlane {
             Some(Mode::Off) => &[],
         };
         for mode in modes {
-            match Active::load(config, *mode) {
-                Ok(active) => return Ok(Self { mode: *mode, xdp: None, why, active: Some(active), is_fresh }),
+            match Self::load_mode(config, *mode, &why, is_fresh) {
+                Ok(plane) => return Ok(plane),
                 Err(e) => why.push(format!("{mode}: {e:#}")),
             }
         }
@@ -69,16 +69,27 @@ impl KernelPlane {
         {
             bail!("mode {wanted} does not work here: {}", why.join("; "));
         }
-        Ok(Self { mode: Mode::Off, xdp: None, why, active: None, is_fresh })
+        Ok(Self { mode: Mode::Off, xdp: None, why, active: None, is_fresh, firewall: None })
+    }
+
+    pub(super) fn load_mode(config: &Config, mode: Mode, why: &[String], is_fresh: bool) -> Result<Self> {
+        let active = Active::load(config, mode)?;
+        // Before the programs are attached: none of their connections is lost.
+        let firewall = (mode == Mode::Handoff).then(|| exemption::start(config)).transpose()?;
+        Ok(Self { mode, xdp: None, why: why.to_vec(), active: Some(active), is_fresh, firewall })
     }
 
     /// Attaches what is loaded. Falls back as [`KernelPlane::load`] does.
     pub(in crate::agent) fn attach(&mut self, config: &Config) -> Result<()> {
-        let Some(active) = &mut self.active else { return Ok(()) };
+        let Some(active) = &mut self.active else {
+            // Of a former agent in another mode.
+            settings(config).pins.remove_all()?;
+            return self.remove_exemption(config);
+        };
         match load::attach(&mut active.ebpf, &active.settings, self.mode, config.kernel.xdp) {
             Ok(place) => {
                 self.xdp = place;
-                Ok(())
+                if self.mode == Mode::Handoff { Ok(()) } else { self.remove_exemption(config) }
             }
             Err(e) if config.kernel.mode.is_some() => Err(e),
             Err(e) => {
@@ -86,7 +97,7 @@ impl KernelPlane {
                 active.settings.pins.remove_all()?;
                 self.active = None;
                 self.mode = Mode::Off;
-                Ok(())
+                self.remove_exemption(config)
             }
         }
     }
