@@ -80,7 +80,7 @@ pub(crate) fn run(project: &Project, args: BuildArgs) -> Result<()> {
     if args.lean {
         cargo.arg("--no-default-features");
     }
-    Step::new(format!("agent and federation ({profile})"), cargo, LIMIT).run(project)?;
+    Step::new(format!("agent and federation ({profile})"), cargo, LIMIT).compiling().run(project)?;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn build(project: &Project, log: bool) -> Result<()> {
         cargo.args(["--features", "log"]);
     }
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(project, &linker)?.join("\u{1f}"));
-    Step::new("kernel programs", cargo, LIMIT).run(project)?;
+    Step::new("kernel programs", cargo, LIMIT).compiling().run(project)?;
     strip(project, &compiler)
 }
 

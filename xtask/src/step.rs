@@ -1,6 +1,7 @@
 //! One named step: a command with a time limit, a log file and a duration; a failure names all of them.
 
 mod output;
+mod progress;
 mod tree;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::project::Project;
+use output::Shown;
 
 const SHOWN_LINES: usize = 30;
 const POLL: Duration = Duration::from_millis(25);
@@ -24,7 +26,7 @@ pub(crate) struct Step {
     name: String,
     command: Command,
     limit: Duration,
-    echo: bool,
+    shown: Shown,
 }
 
 /// How a step's command ended; a non-zero status is not an error yet.
@@ -48,12 +50,19 @@ impl Ended {
 
 impl Step {
     pub(crate) fn new(name: impl Into<String>, command: Command, limit: Duration) -> Self {
-        Self { name: name.into(), command, limit, echo: false }
+        Self { name: name.into(), command, limit, shown: Shown::Nothing }
     }
 
     /// Show the command's output as it comes, not only in the log.
     pub(crate) fn echo(mut self) -> Self {
-        self.echo = true;
+        self.shown = Shown::All;
+        self
+    }
+
+    /// The command is a cargo that compiles: show how far it is.
+    pub(crate) fn compiling(mut self) -> Self {
+        progress::ask(&mut self.command);
+        self.shown = Shown::Progress;
         self
     }
 
@@ -65,7 +74,7 @@ impl Step {
     pub(crate) fn run(mut self, project: &Project) -> Result<PathBuf> {
         let ended = self.run_to_end(project)?;
         let Some(failure) = ended.failure(self.limit) else { return Ok(ended.log) };
-        let shown = if self.echo { String::new() } else { last_lines(&ended.log, SHOWN_LINES) };
+        let shown = if self.shown == Shown::All { String::new() } else { last_lines(&ended.log, SHOWN_LINES) };
         bail!(
             "step `{}` failed: {failure}\n  command: {}\n  log: {}{}",
             self.name,
@@ -88,7 +97,7 @@ impl Step {
         self.command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child =
             spawned.with_context(|| format!("step `{}`: cannot start {}", self.name, command_line(&self.command)))?;
-        let copy = output::copy_to(from_child, &log, self.echo)?;
+        let copy = output::copy_to(from_child, &log, self.shown)?;
         let status = wait_until(&mut child, begin + self.limit)?;
         copy.finish();
         let verdict = if status.is_some_and(|s| s.success()) { "done in" } else { "failed after" };

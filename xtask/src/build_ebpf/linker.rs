@@ -74,7 +74,7 @@ pub(crate) fn install(project: &Project, compiler: &Compiler) -> Result<()> {
         Some(folder) => cargo.env("RUSTFLAGS", format!("-Clink-arg=-Wl,-rpath,{}", folder.display())),
         None => cargo.env_remove("RUSTFLAGS"),
     };
-    Step::new(format!("bpf-linker {BPF_LINKER} for LLVM {major}"), cargo, LIMIT).run(project)?;
+    Step::new(format!("bpf-linker {BPF_LINKER} for LLVM {major}"), cargo, LIMIT).compiling().run(project)?;
     fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))
 }
 
