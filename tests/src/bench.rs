@@ -32,7 +32,14 @@ use dfaas_agent::kernel::{mode::XdpPlace, object};
 use serde_json::{Value, json};
 
 use self::findings::Findings;
-use crate::{built, emulator::xdp_place, federation::remove_leftovers, machine, stop::Stop, view};
+use crate::{
+    built,
+    emulator::xdp_place,
+    federation::{Which, remove_leftovers},
+    machine,
+    stop::Stop,
+    view,
+};
 
 #[derive(clap::Args, Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -147,7 +154,7 @@ impl Setting {
 pub fn run(args: &Args) -> Result<ExitCode> {
     machine::ensure_root()?;
     let stop = Stop::on_signals()?;
-    remove_leftovers(false)?;
+    remove_leftovers(&Which::Dead)?;
     let image = match &args.object {
         Some(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
         None => object::embedded()?.to_vec(),

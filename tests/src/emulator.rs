@@ -5,14 +5,14 @@ pub(crate) mod progress;
 
 use std::{collections::BTreeMap, io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use dfaas_agent::kernel::mode::{Mode, XdpPlace};
 
 use self::{live::Live, progress::Progress};
 use crate::{
     built,
-    federation::{Federation, Functions, Options, Place, remove_leftovers},
+    federation::{Federation, Functions, Options, Place, Which, remove_leftovers},
     machine,
     scenario::{self, Pace, Scenario},
     stop::Stop,
@@ -109,7 +109,7 @@ impl RunArgs {
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     machine::ensure_root()?;
     let stop = Stop::on_signals()?;
-    let leftovers = remove_leftovers(false)?;
+    let leftovers = remove_leftovers(&Which::Dead)?;
     for prefix in &leftovers.removed {
         eprintln!("removed what {prefix} had left behind");
     }
@@ -192,13 +192,21 @@ fn play(
     }
 }
 
+fn which(args: &CleanArgs) -> Which {
+    match (args.names.is_empty(), args.kept) {
+        (false, _) => Which::Named(args.names.clone()),
+        (true, true) => Which::DeadAndKept,
+        (true, false) => Which::Dead,
+    }
+}
+
 /// Leaves it running, or removes it; false if that did not go as it should.
 fn end(federation: Federation, keep: bool) -> Result<bool> {
     if keep {
         let (examples, prefix) = (view::examples(&federation), federation.prefix().to_owned());
         federation.keep()?;
         // On the error output: the results are the other's.
-        eprintln!("{prefix} stays:\n{examples}\nTo remove it: federation clean");
+        eprintln!("{prefix} stays:\n{examples}\nTo remove it: cargo xtask clean-federations {prefix}");
         return Ok(true);
     }
     eprintln!("ending the agents and removing the network");
@@ -209,16 +217,31 @@ fn end(federation: Federation, keep: bool) -> Result<bool> {
     Ok(troubles.is_empty())
 }
 
-/// `federation clean`: removes what dead and kept federations have left.
-pub fn clean() -> Result<ExitCode> {
+#[derive(Args, Clone, Debug)]
+pub struct CleanArgs {
+    /// Also those that were left running on purpose
+    #[arg(long)]
+    kept: bool,
+    /// Only these
+    names: Vec<String>,
+}
+
+/// `federation clean`: removes what federations have left whose process has died.
+pub fn clean(args: &CleanArgs) -> Result<ExitCode> {
     machine::ensure_root()?;
-    let found = remove_leftovers(true)?;
+    let found = remove_leftovers(&which(args))?;
+    for kept in &found.kept {
+        view::print(&format!("left running, as it was started with --keep: {kept} (its name as argument removes it)"))?;
+    }
     for (what, prefixes) in [("removed", &found.removed), ("left alone, its process lives:", &found.in_use)] {
         for prefix in prefixes {
             view::print(&format!("{what} {prefix}"))?;
         }
     }
-    if found.removed.is_empty() && found.in_use.is_empty() {
+    let known: Vec<&String> = found.removed.iter().chain(&found.in_use).collect();
+    let unknown: Vec<_> = args.names.iter().filter(|name| !known.contains(name)).map(String::as_str).collect();
+    ensure!(unknown.is_empty(), "no federation of this name: {}", unknown.join(", "));
+    if known.is_empty() {
         view::print("nothing to remove")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ mod watched;
 
 pub use self::{
     gateway::FunctionGateway,
-    leftovers::{Removed, remove_leftovers},
+    leftovers::{Removed, Which, remove_leftovers},
     node::Node,
     options::{FUNCTIONS, Functions, Options, Place},
     watched::Watched,

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use dfaas_base::closed_pipe;
 use dfaas_tests::{bench, emulator, machine, matrix, overlay};
 
 #[derive(Parser)]
@@ -27,12 +28,16 @@ enum Command {
     Overlay(overlay::OverlayArgs),
     /// Try nodes on other kernels and network drivers, as guests under QEMU
     Matrix(matrix::MatrixArgs),
-    /// Remove what earlier runs have left, also those with --keep
-    Clean,
+    /// Remove what earlier runs have left
+    Clean(emulator::CleanArgs),
 }
 
 fn main() -> ExitCode {
     dispatch(Cli::parse().command).unwrap_or_else(|error| {
+        // Nobody reads any more: the end has been reached in order, and nobody would read of it.
+        if closed_pipe::is_cause(&error) {
+            return ExitCode::from(closed_pipe::EXIT_CODE);
+        }
         eprintln!("{error:#}");
         ExitCode::FAILURE
     })
@@ -45,7 +50,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Overlay(args) => overlay::run(&args),
         Command::Matrix(args) => matrix::run(&args),
-        Command::Clean => emulator::clean(),
+        Command::Clean(args) => emulator::clean(&args),
     }
 }
 

@@ -35,7 +35,7 @@ use dfaas_agent::kernel::mode::XdpPlace;
 
 use crate::{
     emulator::{progress::Progress, xdp_place},
-    federation::remove_leftovers,
+    federation::{Which, remove_leftovers},
     machine,
     stop::Stop,
     view,
@@ -85,7 +85,7 @@ pub fn run(args: &MatrixArgs) -> Result<ExitCode> {
     }
     machine::prepare()?;
     let stop = Stop::on_signals()?;
-    remove_leftovers(false)?;
+    remove_leftovers(&Which::Dead)?;
     let mut cells = Vec::new();
     for setup in args.setups()? {
         let progress = Progress::new();

@@ -1,7 +1,7 @@
 //! Network namespaces that clean up after themselves.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     process::{Child, Command, Output},
     sync::Arc,
     thread,
@@ -63,6 +63,13 @@ impl Namespace {
     /// Calls a function on a thread of its own that has entered the namespace; sockets made there belong to it.
     pub fn enter<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
         self.entrance()?.enter(f)
+    }
+
+    /// Sets what `sysctl net.ipv4.NAME` would. Without that program: a minimal machine has none.
+    pub fn set_ipv4(&self, name: &str, value: &str) -> Result<()> {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        self.enter(|| fs::write(&path, value))?
+            .with_context(|| format!("cannot set {path} to {value} in {}", self.name))
     }
 
     /// A way in that can be given away.

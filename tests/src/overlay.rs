@@ -21,7 +21,7 @@ use self::{crowd::Crowd, usage::Usage};
 pub use self::{member::Pace, report::Report};
 use crate::{
     emulator::progress::Progress,
-    federation::{lease::Lease, remove_leftovers},
+    federation::{Which, lease::Lease, remove_leftovers},
     netns::Namespace,
     stop::Stop,
     view,
@@ -72,7 +72,7 @@ impl OverlayArgs {
 pub fn run(args: &OverlayArgs) -> Result<ExitCode> {
     ensure!(nix::unistd::geteuid().is_root(), "not root: bytes are counted in a network namespace, which needs it");
     let stop = Stop::on_signals()?;
-    remove_leftovers(false)?;
+    remove_leftovers(&Which::Dead)?;
     let mut reports = Vec::new();
     for nodes in &args.nodes {
         let progress = Progress::new();

@@ -38,7 +38,7 @@ impl Stop {
                         _ = hangup.recv() => {}
                     }
                     if set.swap(true, Relaxed) {
-                        eprintln!("ended at once; `federation clean` removes what is left");
+                        eprintln!("ended at once; `cargo xtask clean-federations` removes what is left");
                         process::exit(130);
                     }
                 }

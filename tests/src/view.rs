@@ -4,24 +4,42 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use crossterm::{cursor, queue, terminal};
-use dfaas_agent::status::{FunctionStatus, Status};
+use dfaas_agent::{
+    name::FunctionName,
+    status::{FunctionStatus, Status},
+};
 
 use crate::federation::Federation;
 
 /// A line below the heading, none between the rows.
 pub const PRESET: &str = "     ──            ";
 
-/// How to call the nodes from the host.
+/// How to call the nodes from the host, and how to look at them.
 pub fn examples(federation: &Federation) -> String {
-    let mut lines: Vec<String> = (0..federation.nodes.len())
-        .map(|i| format!("  curl -d 'hello' {}", federation.url(i, "/function/figlet")))
-        .collect();
+    let call = |i: usize| match example_function(federation.status(i).ok()?.functions.keys()) {
+        Some(function) => Some(format!("  curl -d 'hello' {}", federation.url(i, &format!("/function/{function}")))),
+        None => Some(format!("  ({} has no functions)", federation.nodes[i].name)),
+    };
+    let mut lines: Vec<String> = (0..federation.nodes.len()).filter_map(call).collect();
     if let Some(first) = federation.nodes.first() {
         let namespace = federation.host(0).namespace.name();
         lines.push(format!("  ip netns exec {namespace} curl -s 127.0.0.1:8090/status"));
-        lines.push(format!("  tail -f {}", first.log.display()));
+        lines.push(format!("  ip netns exec {}-client bash    # a client on the nodes' network", federation.prefix()));
+        lines.push(format!("  tail -f {}", shell_word(&first.log.display().to_string())));
     }
     lines.join("\n")
+}
+
+/// One that is deployed: figlet, whose answer shows best that it worked, else the first.
+fn example_function<'a>(deployed: impl Iterator<Item = &'a FunctionName>) -> Option<String> {
+    let names: Vec<String> = deployed.map(ToString::to_string).collect();
+    names.iter().find(|name| *name == "figlet").or(names.first()).cloned()
+}
+
+/// As a shell takes it for one word.
+fn shell_word(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Prints a line. An output that nobody reads any more is an error, not a panic.
@@ -123,5 +141,23 @@ impl Screen {
             writeln!(out, "{line}")?;
         }
         out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_calls_what_is_deployed() {
+        let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<FunctionName>>();
+        assert_eq!(example_function(names(&["env", "figlet"]).iter()).unwrap(), "figlet");
+        assert_eq!(example_function(names(&["resize"]).iter()).unwrap(), "resize");
+        assert_eq!(example_function([].iter()), None);
+    }
+
+    #[test]
+    fn a_path_with_blanks_is_one_word() {
+        assert_eq!((shell_word("/a/n1.log"), shell_word("/a b")), ("/a/n1.log".to_owned(), "'/a b'".to_owned()));
     }
 }

@@ -169,6 +169,13 @@ fn build(project: &Project, place: &Place, recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
+/// The proxy by which this machine reaches its mirrors: `host:port`.
+pub(crate) fn proxy() -> Option<String> {
+    let (_, uri) = machine_apt::proxies().into_iter().next()?;
+    let authority = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest).split('/').next()?;
+    Some(authority.to_owned())
+}
+
 /// Packages once downloaded, shared by all roots of a suite.
 pub(crate) fn archives(project: &Project, suite: &str) -> Result<PathBuf> {
     let folder = project.target().join("roots/.archives").join(suite);

@@ -76,6 +76,11 @@ enum Command {
     /// are unpacked into target/matrix/kernels and kept; consoles and logs of the guests are in target/matrix/logs.
     /// Fails if a call was lost, an answer was wrong, or a node runs in a lesser mode without saying why.
     Matrix(matrix::MatrixArgs),
+    /// Remove what emulated federations have left (needs root)
+    ///
+    /// Without a name: what is left of those whose process has died. With `--kept` also all that were left running by
+    /// `cargo xtask run --keep`; with names only these. What a living process holds is left alone.
+    CleanFederations(run::CleanArgs),
     /// Everything about the text of the code: format, lints, documentation, licences, names
     ///
     /// rustfmt; clippy for the host; clippy (or, where the kernel-side compiler has none, the compiler with -D warnings)
@@ -88,9 +93,13 @@ enum Command {
     /// Mirrors, proxies and keyrings are those of this machine's apt. A root that is there is left alone.
     #[command(hide = true)]
     DebianRoot(debian_root::DebianRootArgs),
+    /// Run the README's first commands on a machine that nobody prepared (needs root)
+    #[command(hide = true)]
+    CleanRoom(test::CleanRoomArgs),
 }
 
 fn main() -> ExitCode {
+    end_at_closed_pipe();
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,6 +108,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An output that nobody reads any more (`… | head -1`) ends us without a word, as SIGPIPE ends other programs.
+fn end_at_closed_pipe() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        others(panic);
+    }));
 }
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
@@ -111,9 +132,11 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Build(args) => build::run(&project, args),
         Command::Run(passed) => run::federation(&project, "run", &passed),
         Command::Test(args) => test::run(&project, &args),
+        Command::CleanFederations(args) => run::clean(&project, &args),
         Command::Bench(passed) => run::federation(&project, "bench", &passed),
         Command::Matrix(args) => matrix::run(&project, &args),
         Command::Check(args) => check::run(&project, args),
         Command::DebianRoot(args) => debian_root::run(&project, &args),
+        Command::CleanRoom(args) => test::enter_clean_room(&project, &args),
     }
 }

@@ -23,6 +23,26 @@ pub(crate) struct PassedArgs {
     pub(crate) args: Vec<String>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct CleanArgs {
+    /// Also those that were left running on purpose
+    #[arg(long)]
+    kept: bool,
+    /// Only these, as `cargo xtask run --keep` names them
+    names: Vec<String>,
+}
+
+/// Replaces this process by the emulator's command; returns only if that fails.
+pub(crate) fn clean(project: &Project, args: &CleanArgs) -> Result<()> {
+    let built = [Profile::Dev, Profile::Release].map(|profile| build::federation(project, profile));
+    let program = built.into_iter().find(|program| program.is_file());
+    let program =
+        program.context("no emulator in the target folder: it made no federation (`cargo xtask build --dev`)")?;
+    let mut emulator = root::command(&program, &[], "removing network namespaces")?;
+    emulator.arg("clean").args(args.kept.then_some("--kept")).args(&args.names);
+    Err(emulator.exec()).with_context(|| format!("cannot start {}", program.display()))
+}
+
 /// Replaces this process by `federation COMMAND ARGS`; returns only if that fails.
 pub(crate) fn federation(project: &Project, command: &str, passed: &PassedArgs) -> Result<()> {
     setup::ensure(project, &Part::OF_A_FEDERATION, passed.no_install)?;

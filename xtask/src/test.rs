@@ -1,5 +1,6 @@
 //! All tests: those any user can run, then the suites in `tests/` that need root.
 
+mod clean_room;
 mod foreign_peer;
 mod libtest;
 mod reference_data;
@@ -17,10 +18,13 @@ use crate::{
     setup::{self, Part},
     step::{Step, say},
 };
+pub(crate) use clean_room::{CleanRoomArgs, enter as enter_clean_room};
 use libtest::{Report, Summary};
 use reference_data::ReferenceData;
 pub(crate) use reference_data::VARIABLE as DATA_VARIABLE;
 
+/// The filter that means the clean room, and nothing else.
+const CLEAN_ROOM: &str = "clean-room";
 const HOST_LIMIT: Duration = Duration::from_mins(40);
 
 #[derive(Args, Debug)]
@@ -31,8 +35,11 @@ pub(crate) struct TestArgs {
     /// Fail if the reference data is absent (as with the variable CI set)
     #[arg(long)]
     require_data: bool,
-    /// Run only tests whose name contains this
-    filter: Option<String>,
+    /// Try the first commands on more than one release of Debian
+    #[arg(long)]
+    long: bool,
+    /// Run only tests whose name contains one of these; `clean-room` alone: only the first commands on a fresh machine
+    filters: Vec<String>,
 }
 
 /// What all runners together came to.
@@ -45,16 +52,30 @@ struct Verdict {
 pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
     setup::ensure(project, Part::value_variants(), args.no_install)?;
     build::run(project, BuildArgs::of(Profile::Dev))?;
+    if args.filters == [CLEAN_ROOM] {
+        // What the room runs is compiled outside of it.
+        root_suites::build(project)?;
+        let mut cargo = project.cargo();
+        cargo.args(["test", "--no-run"]);
+        Step::new("build the host tests", cargo, HOST_LIMIT).run(project)?;
+        return clean_room::suites(args.long).iter().try_for_each(|suite| clean_room::run(project, suite));
+    }
     let data = ReferenceData::find(project);
     let mut verdict = Verdict::default();
     let host = host_tests(project, args, &data)?;
-    verdict.add("host tests", &host, args.filter.is_some());
-    if let Err(error) = root_suites::run(project, args.filter.as_deref(), &data, &mut verdict) {
-        verdict.problems.push(format!("root suites: {error:#}"));
-        verdict.total.failed += 1;
+    verdict.add("host tests", &host, !args.filters.is_empty());
+    if let Err(error) = root_suites::run(project, &args.filters, &data, &mut verdict) {
+        verdict.fail(format!("root suites: {error:#}"));
+    }
+    let rooms = if args.filters.is_empty() { clean_room::suites(args.long) } else { &[] };
+    for suite in rooms {
+        match clean_room::run(project, suite) {
+            Ok(()) => verdict.total.passed += 1,
+            Err(error) => verdict.fail(format!("{error:#}")),
+        }
     }
     if verdict.total.ran() == 0 {
-        verdict.problems.push(format!("no test ran (filter: {})", args.filter.as_deref().unwrap_or("none")));
+        verdict.problems.push(format!("no test ran (filter: {})", args.filters.join(" ")));
     }
     if let (Err(reason), true) = (&data.folder, args.require_data || is_ci()) {
         verdict.problems.push(format!("{reason}, and it is required here"));
@@ -65,8 +86,8 @@ pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
 /// `cargo test` of the default members, documentation examples included.
 fn host_tests(project: &Project, args: &TestArgs, data: &ReferenceData) -> Result<Runner> {
     let mut cargo = project.cargo();
-    cargo.args(["test", "--no-fail-fast"]).args(&args.filter).envs(data.environment());
-    cargo.arg("--").args(data.libtest_args());
+    cargo.args(["test", "--no-fail-fast"]).envs(data.environment());
+    cargo.arg("--").args(data.libtest_args()).args(&args.filters);
     let mut step = Step::new("host tests (cargo test)", cargo, HOST_LIMIT).echo();
     let ended = step.run_to_end(project)?;
     Ok(Runner { report: Report::read(&ended.log)?, failure: ended.failure(step.limit()) })
@@ -94,6 +115,12 @@ impl Verdict {
         for skipped in &runner.report.ignored {
             println!("skipped: {name}: {skipped}");
         }
+    }
+
+    /// Something that is no test of a runner's own count.
+    fn fail(&mut self, problem: String) {
+        self.problems.push(problem);
+        self.total.failed += 1;
     }
 
     /// A suite that cannot run on this machine: named, and a failure where it is `required`.

@@ -4,12 +4,14 @@
 //! * [`duration`]: durations as people and Go write them
 //! * [`civil`]: points in time as RFC 3339 writes them
 //! * [`whole_file`]: files that are whole or not there
+//! * [`closed_pipe`]: outputs that nobody reads any more
 //! * [`command`]: a program with commands below commands
 
 #![forbid(unsafe_code)]
 
 mod bad_input;
 pub mod civil;
+pub mod closed_pipe;
 pub mod command;
 pub mod duration;
 pub mod whole_file;

@@ -6,14 +6,16 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Command;
 use dfaas_base::{
-    BadInput,
+    BadInput, closed_pipe,
     command::{Entry, group, run_below},
 };
 
 fn main() -> ExitCode {
+    closed_pipe::end_quietly();
     let command = Command::new("dfaas-agent").version(env!("CARGO_PKG_VERSION")).about("A node of a DFaaS federation");
     match run_below(entries(), &group(command, entries()).get_matches_from(arguments())) {
         Ok(code) => code,
+        Err(e) if closed_pipe::is_cause(&e) => ExitCode::from(closed_pipe::EXIT_CODE),
         Err(e) => {
             #[allow(clippy::print_stderr, reason = "logging may not have started")]
             {

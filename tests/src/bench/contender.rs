@@ -85,11 +85,8 @@ pub(super) trait Contender {
 /// Clients find enough ports: the whole range, and those in TIME_WAIT again after a second.
 pub(super) fn give_ports(network: &Network) -> Result<()> {
     network.hosts.iter().try_for_each(|host| {
-        host.namespace.run("sysctl -qw net.ipv4.tcp_tw_reuse=1")?;
-        let mut command = host.namespace.command("sysctl");
-        let output = command.args(["-qw", "net.ipv4.ip_local_port_range=1024 65535"]).output()?;
-        anyhow::ensure!(output.status.success(), "cannot set the range of ports");
-        Ok(())
+        host.namespace.set_ipv4("tcp_tw_reuse", "1")?;
+        host.namespace.set_ipv4("ip_local_port_range", "1024 65535")
     })
 }
 

@@ -90,7 +90,7 @@ fn prepare(network: &mut Network) -> Result<()> {
     let attacker = network.add_host(ATTACKER, ATTACKER_NUMBER)?;
     let address = network.hosts[attacker].address;
     let node = &network.hosts[A].namespace;
-    node.run("sysctl -qw net.ipv4.tcp_no_metrics_save=1")?;
+    node.set_ipv4("tcp_no_metrics_save", "1")?;
     node.run(&format!("ip route add default via {address}")).map(drop)
 }
 
@@ -113,7 +113,7 @@ pub(super) fn run(setting: &Setting) -> Result<Findings> {
 fn turn(node: &Node, syncookies: bool, files: &Path, time: Duration) -> Result<Turn> {
     let network = node.network();
     let host = &network.hosts[A];
-    host.namespace.run(&format!("sysctl -qw net.ipv4.tcp_syncookies={}", u8::from(syncookies)))?;
+    host.namespace.set_ipv4("tcp_syncookies", if syncookies { "1" } else { "0" })?;
     // A listener of its own for every turn: half-open connections go with it.
     let _listener = match node {
         Node::Programs { .. } => None,

@@ -25,15 +25,32 @@ pub struct Removed {
     pub in_use: Vec<String>,
 }
 
-/// Removes what dead federations left; with `kept_too` also those that were left running on purpose.
-pub fn remove_leftovers(kept_too: bool) -> Result<Removed> {
+/// Of those that no living process holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Whose process has died.
+    Dead,
+    /// Also those that were left running on purpose.
+    DeadAndKept,
+    /// These, dead or kept.
+    Named(Vec<String>),
+}
+
+impl Which {
+    fn concerns(&self, prefix: &str) -> bool {
+        if let Self::Named(names) = self { names.iter().any(|name| name == prefix) } else { true }
+    }
+}
+
+/// Removes what federations left.
+pub fn remove_leftovers(which: &Which) -> Result<Removed> {
     let mut found = Removed::default();
-    for prefix in prefixes() {
+    for prefix in prefixes().into_iter().filter(|prefix| which.concerns(prefix)) {
         let Some(mut lease) = Lease::lock(&prefix)? else {
             found.in_use.push(prefix);
             continue;
         };
-        if lease.is_kept() && !kept_too {
+        if lease.is_kept() && *which == Which::Dead {
             found.kept.push(prefix);
             continue;
         }
@@ -90,6 +107,12 @@ fn remove(lease: &mut Lease) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_concerns_that_federation_alone() {
+        let named = Which::Named(vec!["fed12".to_owned()]);
+        assert!(named.concerns("fed12") && !named.concerns("fed123") && Which::Dead.concerns("fed123"));
+    }
 
     #[test]
     fn only_a_federations_names_are_taken_for_one() {

@@ -257,10 +257,5 @@ pub(super) fn set_kernel_settings(host: &Host) -> Result<()> {
         ("tcp_rfc1337", "0"),
         ("tcp_tw_reuse", "1"),
     ];
-    host.namespace.enter(|| {
-        SETTINGS.iter().try_for_each(|(name, value)| {
-            let path = format!("/proc/sys/net/ipv4/{name}");
-            fs::write(&path, value).with_context(|| format!("cannot set {path} to {value}"))
-        })
-    })?
+    SETTINGS.iter().try_for_each(|(name, value)| host.namespace.set_ipv4(name, value))
 }

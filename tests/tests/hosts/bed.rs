@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Result, ensure};
 use dfaas_agent::status::Status;
 use dfaas_tests::{
+    built,
     client::{Call, Connections, Load, Running},
     federation::FunctionGateway,
     hosts::{BootedHost, Hosts, debian_root, missing},
@@ -55,7 +56,7 @@ impl Bed {
         let i = hosts.add("h1", 1)?;
         let host = hosts.host_mut(i);
         host.show(&project.join("deploy"), &format!("{CHECKOUT}/deploy"));
-        let agent = Path::new(env!("CARGO_BIN_EXE_federation")).with_file_name("dfaas-agent");
+        let agent = built::program("dfaas-agent")?;
         put(&host.file(&format!("{CHECKOUT}/target/release/dfaas-agent")), &fs::read(agent)?)?;
         // What the operator does in it.
         let address = host.address;
@@ -139,9 +140,8 @@ fn put(file: &Path, content: &[u8]) -> Result<()> {
 
 /// The checkout that this test belongs to.
 fn project() -> PathBuf {
-    let package =
-        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.parent().unwrap().to_owned()
+    // Tests run in their package's folder.
+    std::env::current_dir().unwrap().parent().unwrap().to_owned()
 }
 
 /// The commands that install a node: the first block of the chapter about systemd.

@@ -6,6 +6,8 @@ use clap::ValueEnum;
 pub(crate) enum Flavour {
     /// apt and the essential packages
     Minbase,
+    /// What the README asks for besides Rust: a C linker
+    Fresh,
     /// A machine to boot: systemd, the proxy, and tools to look at the network
     Systemd,
 }
@@ -14,6 +16,7 @@ impl Flavour {
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Minbase => "",
+            Self::Fresh => "-fresh",
             Self::Systemd => "-systemd",
         }
     }
@@ -21,6 +24,7 @@ impl Flavour {
     pub(super) fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Minbase => &[],
+            Self::Fresh => &["gcc", "libc6-dev", "ca-certificates"],
             Self::Systemd => &[
                 "systemd",
                 "systemd-sysv",

@@ -26,14 +26,14 @@ const SUITE_LIMIT: Duration = Duration::from_mins(20);
 
 /// One test binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Suite {
+pub(super) struct Suite {
     name: String,
     executable: PathBuf,
     /// A file in `tests/tests/`; the library's own unit tests may be none.
     is_integration: bool,
 }
 
-pub(super) fn run(project: &Project, filter: Option<&str>, data: &ReferenceData, all: &mut Verdict) -> Result<()> {
+pub(super) fn run(project: &Project, filters: &[String], data: &ReferenceData, all: &mut Verdict) -> Result<()> {
     let suites = build(project)?;
     if suites.iter().all(|suite| !suite.is_integration) {
         all.problems.push("root suites: there is none in tests/tests".to_owned());
@@ -48,24 +48,24 @@ pub(super) fn run(project: &Project, filter: Option<&str>, data: &ReferenceData,
             continue;
         }
         if suite.name == matrix::SUITE
-            && has_tests(&suite, filter)
+            && has_tests(&suite, filters)
             && let Err(error) = matrix::prepare_suite(project)
         {
             let reason = format!("{error:#}");
             all.leave_out(&suite.name, reason.lines().next().unwrap_or_default(), is_ci());
             continue;
         }
-        let runner = run_one(project, &suite, filter, data)?;
-        all.add(&suite.name, &runner, filter.is_some() || !suite.is_integration);
+        let runner = run_one(project, &suite, filters, data)?;
+        all.add(&suite.name, &runner, !filters.is_empty() || !suite.is_integration);
     }
     Ok(())
 }
 
-fn build(project: &Project) -> Result<Vec<Suite>> {
+pub(super) fn build(project: &Project) -> Result<Vec<Suite>> {
     let mut cargo = project.cargo();
     cargo.args(["test", "--package", "dfaas-tests", "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");
-    let log = Step::new("build the root suites", cargo, BUILD_LIMIT).run(project)?;
+    let log = Step::new("build the root suites", cargo, BUILD_LIMIT).compiling().run(project)?;
     let file = File::open(&log).with_context(|| format!("cannot read the log {}", log.display()))?;
     let lines = BufReader::new(file).lines();
     Ok(lines.map_while(Result::ok).filter_map(|line| suite_in(&line)).collect())
@@ -83,13 +83,13 @@ fn suite_in(line: &str) -> Option<Suite> {
 }
 
 /// Without any there is nothing to prepare.
-fn has_tests(suite: &Suite, filter: Option<&str>) -> bool {
+fn has_tests(suite: &Suite, filters: &[String]) -> bool {
     let mut command = Command::new(&suite.executable);
-    command.args(["--list", "--format=terse"]).args(filter);
+    command.args(["--list", "--format=terse"]).args(filters);
     text_of(command).is_none_or(|list| list.lines().any(|line| line.ends_with(": test")))
 }
 
-fn run_one(project: &Project, suite: &Suite, filter: Option<&str>, data: &ReferenceData) -> Result<Runner> {
+fn run_one(project: &Project, suite: &Suite, filters: &[String], data: &ReferenceData) -> Result<Runner> {
     let package = project.root.join("tests");
     let mut environment = vec![("CARGO_MANIFEST_DIR", package.display().to_string())];
     environment.extend(data.environment());
@@ -98,7 +98,7 @@ fn run_one(project: &Project, suite: &Suite, filter: Option<&str>, data: &Refere
     }
     environment.push(("PATH", with_system_folders(&env::var("PATH").unwrap_or_default())));
     let mut command = root::command(Path::new(&suite.executable), &environment, "the suite")?;
-    command.current_dir(&package).arg("--test-threads=1").args(data.libtest_args()).args(filter);
+    command.current_dir(&package).arg("--test-threads=1").args(data.libtest_args()).args(filters);
     let mut step = Step::new(format!("{} (as root)", suite.name), command, SUITE_LIMIT).echo();
     let ended = step.run_to_end(project)?;
     Ok(Runner { report: Report::read(&ended.log)?, failure: ended.failure(step.limit()) })
