@@ -208,7 +208,7 @@ impl Agent {
         if self.config.kernel.mode.is_none()
             && let Some(why) = self.kernel.lost_to_firewall()
         {
-            self.kernel.fall_back(&self.config, why)?;
+            self.kernel.fall_back(&self.config, &why)?;
             self.tell_mode();
         }
         Ok(())

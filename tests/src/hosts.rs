@@ -41,7 +41,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Hosts on one switch, and a client.
 pub struct Hosts {
     // Before the network: a host that runs holds its namespace.
-    hosts: Vec<BootedHost>,
+    booted: Vec<BootedHost>,
     network: Network,
     base: PathBuf,
     directory: tempfile::TempDir,
@@ -54,7 +54,7 @@ impl Hosts {
         let mut network = Network::new(prefix, [10, 78, 0], None)?;
         network.add_host("client", 200)?;
         let directory = tempfile::Builder::new().prefix("dfaas-hosts").tempdir()?;
-        Ok(Self { hosts: Vec::new(), network, base: base.to_owned(), directory })
+        Ok(Self { booted: Vec::new(), network, base: base.to_owned(), directory })
     }
 
     /// Adds a host, with the address `number`, that does not run yet; returns its index.
@@ -63,26 +63,26 @@ impl Hosts {
         let Station { namespace, address } = &self.network.hosts[station];
         let folder = self.directory.path().join(name);
         let boot = Boot::new(name, namespace.name(), &self.base, &folder)?;
-        self.hosts.push(BootedHost { boot, address: *address, station, cgroup: None, init: None });
-        Ok(self.hosts.len() - 1)
+        self.booted.push(BootedHost { boot, address: *address, station, cgroup: None, init: None });
+        Ok(self.booted.len() - 1)
     }
 
     pub fn host(&self, i: usize) -> &BootedHost {
-        &self.hosts[i]
+        &self.booted[i]
     }
 
     pub fn host_mut(&mut self, i: usize) -> &mut BootedHost {
-        &mut self.hosts[i]
+        &mut self.booted[i]
     }
 
     /// Runs a command line in the network namespace of a host, whether it runs or not.
     pub fn in_network(&self, i: usize, line: &str) -> Result<String> {
-        self.network.hosts[self.hosts[i].station].namespace.run(line)
+        self.network.hosts[self.booted[i].station].namespace.run(line)
     }
 
     /// The way into the network namespace of a host.
     pub fn entrance(&self, i: usize) -> Result<Entrance> {
-        self.network.hosts[self.hosts[i].station].namespace.entrance()
+        self.network.hosts[self.booted[i].station].namespace.entrance()
     }
 
     /// The way into the client's namespace.

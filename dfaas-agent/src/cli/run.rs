@@ -44,7 +44,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     // What is wrong whatever the interface's address will be.
     let draft = Config::new(&resolved, address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
     logging::start(&draft)?;
-    let config = wait_for_interface(&resolved, draft)?;
+    let config = wait_for_interface(&resolved, &draft)?;
     for name in &resolved.unknown {
         tracing::warn!("the settings file has {name}, which this version does not know");
     }
@@ -54,7 +54,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// Until the interface is there, with an address unless all that would come from it is set: it may come long after boot.
-fn wait_for_interface(resolved: &Resolved, draft: Config) -> Result<Config> {
+fn wait_for_interface(resolved: &Resolved, draft: &Config) -> Result<Config> {
     if draft.kernel.mode == Some(Mode::Off)
         && let Ok(config) = Config::new(resolved, interface_address)
     {

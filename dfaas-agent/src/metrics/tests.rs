@@ -57,6 +57,7 @@ fn status() -> Status {
             xdp: "native".into(),
             why: Vec::new(),
             error: None,
+            firewall: None,
             flows: 12,
             verdicts: BTreeMap::from([("first_to_peer".to_owned(), 99)]),
         },

@@ -47,7 +47,7 @@ impl KernelPlane {
     }
 
     /// Leaves `handoff` for `observe`: HAProxy serves what the kernel path would lose. Live forwarded connections end.
-    pub(in crate::agent) fn fall_back(&mut self, config: &Config, why: String) -> Result<()> {
+    pub(in crate::agent) fn fall_back(&mut self, config: &Config, why: &str) -> Result<()> {
         let mut reasons = self.why.clone();
         reasons.push(format!("{}: {why}", self.mode));
         let guarded = self.firewall.take();

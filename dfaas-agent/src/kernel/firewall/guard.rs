@@ -52,7 +52,7 @@ impl Guard {
         if let Standing::Lost(why) = &standing {
             bail!("{why}");
         }
-        watcher.tell(&standing);
+        tell(&standing);
         watcher.started = true;
         let (sender, view) = watch::channel(View { standing, repaired: 0 });
         let end = Arc::new(AtomicBool::new(false));
@@ -93,17 +93,9 @@ impl Watcher {
             let standing = self.look();
             let next = View { standing, repaired: self.repaired };
             if view.borrow().standing != next.standing {
-                self.tell(&next.standing);
+                tell(&next.standing);
             }
             view.send_if_modified(|old| std::mem::replace(old, next.clone()) != next);
-        }
-    }
-
-    fn tell(&self, standing: &Standing) {
-        match standing {
-            Standing::Exempt | Standing::Unwatched => tracing::info!("firewall: {standing}"),
-            Standing::Bare(_) => tracing::warn!("firewall: {standing}"),
-            Standing::Lost(_) => tracing::error!("firewall: {standing}"),
         }
     }
 
@@ -162,5 +154,13 @@ impl Watcher {
              (deploy/README.md, Firewall)",
             if way == "arriving" { "daddr" } else { "saddr" }
         ))
+    }
+}
+
+fn tell(standing: &Standing) {
+    match standing {
+        Standing::Exempt | Standing::Unwatched => tracing::info!("firewall: {standing}"),
+        Standing::Bare(_) => tracing::warn!("firewall: {standing}"),
+        Standing::Lost(_) => tracing::error!("firewall: {standing}"),
     }
 }
