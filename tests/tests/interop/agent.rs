@@ -31,6 +31,11 @@ fn targets(bed: &Bed, function: &str) -> BTreeSet<u8> {
     bed.route(0, function).slots.into_iter().collect()
 }
 
+/// The node's status tells that somebody grants it calls of `figlet`: soon after its tables do.
+fn is_granted_figlet(bed: &Bed) -> bool {
+    bed.state(0).functions.get(&"figlet".parse().unwrap()).is_some_and(|figlet| !figlet.limits_out.is_empty())
+}
+
 /// A node that serves nothing of `figlet` and something of `shasum`, and a foreign peer connected to it.
 fn connected(change: impl FnOnce(&mut Options)) -> (Bed, ForeignPeer) {
     let bed = Bed::new(|options| {
@@ -59,6 +64,7 @@ fn a_foreign_nodes_broadcast_changes_the_kernel_table_and_calls_follow_it() {
     until("the kernel's table names HAProxy, which knows the foreign node", || {
         targets(&bed, "figlet") == [SLOT_PROXY].into()
     });
+    until("the status tells it", || is_granted_figlet(&bed));
     let status = bed.state(0);
     let figlet = &status.functions[&"figlet".parse().unwrap()];
     assert_eq!(figlet.limits_out, [(foreign.id.clone(), 35.0)].into());
@@ -114,6 +120,7 @@ fn hostile_messages_of_a_foreign_node_and_those_that_say_nothing_change_no_table
     let (bed, mut foreign) = connected(|_| {});
     foreign.publish(&recalc(&bed, &json!({ "figlet": 35 })));
     until("the broadcast arrives", || targets(&bed, "figlet") == [SLOT_PROXY].into());
+    until("the status tells it", || is_granted_figlet(&bed));
     let before = (bed.state(0).decision, bed.route(0, "figlet").slots);
     let host = bed.guest(0).address;
     let own = bed.nodes[0].id.as_str();
@@ -134,6 +141,7 @@ fn hostile_messages_of_a_foreign_node_and_those_that_say_nothing_change_no_table
     // Messages of one author arrive in their order: when this one has, the others have.
     foreign.publish(&recalc(&bed, &json!({ "figlet": 35, "env": 7 })));
     until("the last broadcast arrives", || targets(&bed, "env").contains(&SLOT_PROXY));
+    until("the status tells it", || bed.state(0).decision != before.0);
     let status = bed.state(0);
     assert_eq!(
         (status.decision, bed.route(0, "figlet").slots),
