@@ -12,7 +12,7 @@ use dfaas_simulate::predict::{
     analysis::evaluate,
     generate::{Wanted, generate},
     node::NodeModel,
-    run::Strategy,
+    run::PredictedStrategy,
 };
 
 fn growth(criterion: &mut Criterion) {
@@ -35,7 +35,7 @@ fn growth(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(links as u64));
         group.bench_with_input(BenchmarkId::from_parameter(links), &instance, |b, instance| {
             b.iter(|| {
-                for strategy in Strategy::ALL {
+                for strategy in PredictedStrategy::ALL {
                     black_box(evaluate(instance, &model, &groups, (strategy, false)).unwrap());
                 }
             });

@@ -53,7 +53,7 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 
 /// Everything a running agent owns.
-pub struct Agent {
+pub(crate) struct Agent {
     /// Nobody else has this node's run directory.
     _claim: Claim,
     config: Config,
@@ -80,14 +80,14 @@ pub struct Agent {
 
 /// What the agent is told from outside.
 #[derive(Debug)]
-pub enum Order {
+pub(crate) enum Order {
     Stop,
     /// New settings; only those that a running agent can take over differ.
     Reload(Box<Config>),
 }
 
 /// Runs until it is told to stop.
-pub async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
+pub(crate) async fn run(config: Config, mut orders: mpsc::Receiver<Order>) -> Result<()> {
     let (mut agent, server) = Box::pin(setup::start(config)).await?;
     supervisor::ready();
     let mut tick = interval(TICK);

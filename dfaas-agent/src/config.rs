@@ -3,22 +3,22 @@
 //! The table of names is in [`keys`]; [`sources`] finds each value and remembers where it came from; this file turns them
 //! into a checked [`Config`]. All wrong values are reported at once.
 
-pub mod keys;
+pub(crate) mod keys;
 mod overlay;
 mod planning;
-pub mod sources;
+pub(crate) mod sources;
 mod values;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::PathBuf,
     time::Duration,
 };
 
-pub use overlay::OverlayConfig;
-pub use planning::{ForecasterKind, PlanningConfig};
+pub(crate) use overlay::OverlayConfig;
+pub(crate) use planning::{ForecasterKind, PlanningConfig};
 use sources::Resolved;
 use values::Reader;
 
@@ -35,7 +35,7 @@ use crate::{
 /// Everything the agent is told, checked.
 #[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug)]
-pub struct Config {
+pub(crate) struct Config {
     pub debug: bool,
     pub log_datetime: bool,
     pub log_colors: bool,
@@ -54,7 +54,7 @@ pub struct Config {
 }
 
 #[derive(Clone, Debug)]
-pub struct NodeConfig {
+pub(crate) struct NodeConfig {
     /// Announced to other nodes.
     pub host: Host,
     /// What clients call.
@@ -64,7 +64,7 @@ pub struct NodeConfig {
 }
 
 #[derive(Clone, Debug)]
-pub struct KernelConfig {
+pub(crate) struct KernelConfig {
     pub interface: String,
     /// `None`: the most that works.
     pub mode: Option<Mode>,
@@ -81,7 +81,7 @@ pub struct KernelConfig {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyKind {
+pub(crate) enum ProxyKind {
     /// Started and supervised by the agent.
     Managed,
     /// The system's own.
@@ -89,7 +89,7 @@ pub enum ProxyKind {
 }
 
 #[derive(Clone, Debug)]
-pub struct ProxyConfig {
+pub(crate) struct ProxyConfig {
     pub kind: ProxyKind,
     pub binary: PathBuf,
     /// Of an external proxy: the file to write, its runtime socket, how to reload it.
@@ -100,7 +100,7 @@ pub struct ProxyConfig {
 }
 
 #[derive(Clone, Debug)]
-pub struct PlatformConfig {
+pub(crate) struct PlatformConfig {
     pub kind: &'static platform::PlatformKind,
     pub gateway_host: Host,
     pub gateway_port: u16,
@@ -114,7 +114,7 @@ pub struct PlatformConfig {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct StrategyConfig {
+pub(crate) struct StrategyConfig {
     pub strategy: Strategy,
     /// The original's arithmetic, for comparison.
     pub compat: bool,
@@ -126,7 +126,7 @@ pub struct StrategyConfig {
 
 /// All that is wrong with the settings.
 #[derive(Debug)]
-pub struct InvalidConfig(Vec<String>);
+pub(crate) struct InvalidConfig(Vec<String>);
 
 impl fmt::Display for InvalidConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +139,7 @@ impl std::error::Error for InvalidConfig {}
 
 impl Config {
     /// `interface_address` finds the first IPv4 address of an interface.
-    pub fn new(
+    pub(crate) fn new(
         resolved: &Resolved,
         interface_address: impl Fn(&str) -> Option<Ipv4Addr>,
     ) -> Result<Self, InvalidConfig> {
@@ -226,14 +226,9 @@ impl Config {
     }
 
     /// What peers must do to count.
-    pub fn terms(&self) -> Terms {
+    pub(crate) fn terms(&self) -> Terms {
         let strategy = &self.strategy;
         Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
-    }
-
-    /// Addresses this node answers on for others.
-    pub fn node_address(&self) -> IpAddr {
-        IpAddr::V4(*self.node.service.ip())
     }
 }
 

@@ -3,14 +3,14 @@
 //! Node margin asks it of this node and of its peers, live and in the simulator.
 
 pub mod columns;
-pub mod fallback;
+pub(crate) mod fallback;
 pub mod folder;
 pub mod groups;
 pub mod lightgbm;
 pub mod measured;
 pub mod models;
 pub mod node_state;
-pub mod remote;
+pub(crate) mod remote;
 pub mod scalers;
 pub mod service;
 pub mod tree;

@@ -8,7 +8,7 @@
 //! * [`firewall`]: placed connections kept apart from connection tracking
 //! * [`plan`]: a decision as map contents; [`mirror`]: the difference written, through the operations in [`maps`]
 
-pub mod btf;
+pub(crate) mod btf;
 pub(crate) mod clock;
 pub(crate) mod firewall;
 pub(crate) mod kfunc;

@@ -20,26 +20,26 @@
 
 #![forbid(unsafe_code)]
 
-pub mod agent;
+mod agent;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod decision;
-pub mod endpoint;
+mod endpoint;
 pub mod forecast;
-pub mod http;
+mod http;
 mod http_body;
 pub mod kernel;
-pub mod logging;
-pub mod metrics;
+mod logging;
+mod metrics;
 pub mod mode;
 pub mod name;
-pub(crate) mod once;
+mod once;
 pub mod p2p;
-pub mod peers;
+mod peers;
 pub mod platform;
 pub mod proxy;
-pub mod rates;
-pub mod rl_model;
+mod rates;
+mod rl_model;
 mod server;
 pub mod status;
 pub mod strategy;

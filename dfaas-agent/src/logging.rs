@@ -10,7 +10,7 @@ use crate::config::Config;
 const QUIET: &str = "libp2p_gossipsub=error";
 
 /// `RUST_LOG` wins over the settings.
-pub fn start(config: &Config) -> Result<()> {
+pub(crate) fn start(config: &Config) -> Result<()> {
     let default =
         if config.debug { "info,dfaas_agent=debug" } else { "info,libp2p=warn,libp2p_kad=error,netlink_proto=warn" };
     let default = format!("{default},{QUIET}");

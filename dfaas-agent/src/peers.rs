@@ -26,13 +26,13 @@ use crate::{
 use heard::Heard;
 
 /// A peer that is gone stays known so long: connections handed to it may live on.
-pub const MEMORY: Duration = Duration::from_mins(10);
+pub(crate) const MEMORY: Duration = Duration::from_mins(10);
 /// Authors of broadcasts need not be connected to us, and names cost nothing.
 const MAX_NODES: usize = 4096;
 
 /// One other node.
 #[derive(Clone, Debug, Default)]
-pub struct Peer {
+pub(crate) struct Peer {
     pub connected: bool,
     pub remotes: BTreeSet<IpAddr>,
     /// Speaks our direct protocol.
@@ -47,7 +47,7 @@ pub struct Peer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     Up,
     Draining,
     Silent,
@@ -56,7 +56,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Draining => "draining",
@@ -66,7 +66,7 @@ impl Standing {
     }
 
     /// As the kernel's tables have it.
-    pub const fn kernel_state(self) -> u32 {
+    pub(crate) const fn kernel_state(self) -> u32 {
         match self {
             Self::Up => UP,
             Self::Draining | Self::Known => DRAINING,
@@ -77,7 +77,7 @@ impl Standing {
 
 /// What the kernel path needs of a peer that can take hand-offs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Handoff {
+pub(crate) struct Handoff {
     pub tunnel: Ipv4Addr,
     pub service: SocketAddrV4,
     pub seal: Seal,
@@ -85,7 +85,7 @@ pub struct Handoff {
 
 /// What a peer must do to count.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Silence after which one of our own kind is given up.
     pub timeout: Duration,
     /// Period of the broadcasts.
@@ -119,11 +119,11 @@ impl Peer {
         self.state.as_ref().is_some_and(|(state, _)| state.leaving)
     }
 
-    pub fn age(&self, now: Instant) -> Duration {
+    pub(crate) fn age(&self, now: Instant) -> Duration {
         self.heard.map_or(Duration::ZERO, |heard| now.duration_since(heard))
     }
 
-    pub fn handoff(&self) -> Option<Handoff> {
+    pub(crate) fn handoff(&self) -> Option<Handoff> {
         let (state, _) = self.state.as_ref()?;
         let (IpAddr::V4(tunnel), std::net::SocketAddr::V4(service)) = (state.tunnel?, state.service?) else {
             return None;
@@ -134,7 +134,7 @@ impl Peer {
     }
 
     /// Addresses its calls may come from.
-    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+    pub(crate) fn addresses(&self) -> BTreeSet<IpAddr> {
         let mut addresses = self.remotes.clone();
         if let Some((host, _)) = &self.proxy {
             addresses.extend(host.as_str().parse::<IpAddr>());
@@ -177,7 +177,7 @@ fn seal(key: &TunnelKey) -> Seal {
 }
 
 /// The other way round: what we drew, for the peer.
-pub fn tunnel_key(seal: &Seal) -> TunnelKey {
+pub(crate) fn tunnel_key(seal: &Seal) -> TunnelKey {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&seal.key.0.to_be_bytes());
     key[8..].copy_from_slice(&seal.key.1.to_be_bytes());
@@ -186,47 +186,43 @@ pub fn tunnel_key(seal: &Seal) -> TunnelKey {
 
 /// All other nodes.
 #[derive(Debug)]
-pub struct Peers {
+pub(crate) struct Peers {
     own: NodeId,
     terms: Terms,
     nodes: BTreeMap<NodeId, Peer>,
 }
 
 impl Peers {
-    pub fn new(own: NodeId, terms: Terms) -> Self {
+    pub(crate) fn new(own: NodeId, terms: Terms) -> Self {
         Self { own, terms, nodes: BTreeMap::new() }
     }
 
     /// After the settings have changed.
-    pub fn set_terms(&mut self, terms: Terms) {
+    pub(crate) fn set_terms(&mut self, terms: Terms) {
         self.terms = terms;
     }
 
-    pub fn get(&self, node: &NodeId) -> Option<&Peer> {
-        self.nodes.get(node)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&NodeId, &Peer)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Peer)> {
         self.nodes.iter()
     }
 
-    pub fn standing(&self, node: &NodeId, now: Instant) -> Standing {
+    pub(crate) fn standing(&self, node: &NodeId, now: Instant) -> Standing {
         self.nodes.get(node).map_or(Standing::Silent, |peer| peer.standing(now, &self.terms))
     }
 
-    pub fn connected(&mut self, node: NodeId, remote: IpAddr) {
+    pub(crate) fn connected(&mut self, node: NodeId, remote: IpAddr) {
         let peer = self.nodes.entry(node).or_default();
         peer.connected = true;
         peer.remotes.insert(remote);
     }
 
-    pub fn disconnected(&mut self, node: &NodeId) {
+    pub(crate) fn disconnected(&mut self, node: &NodeId) {
         if let Some(peer) = self.nodes.get_mut(node) {
             peer.connected = false;
         }
     }
 
-    pub fn identified(&mut self, node: &NodeId, direct: bool) {
+    pub(crate) fn identified(&mut self, node: &NodeId, direct: bool) {
         if let Some(peer) = self.nodes.get_mut(node) {
             peer.direct = direct;
         }
@@ -234,7 +230,7 @@ impl Peers {
 
     /// A broadcast. Those that say nothing to us are ignored, as the original does: grants that do not name us (reference
     /// section 3.3), a margin of a node that has not said what it is (B5), texts.
-    pub fn broadcast(&mut self, node: NodeId, message: Message, now: Instant) {
+    pub(crate) fn broadcast(&mut self, node: NodeId, message: Message, now: Instant) {
         let says_nothing = match &message {
             Message::Text(_) | Message::Unknown(_) => true,
             Message::Margin(_) => !self.nodes.contains_key(&node),
@@ -280,7 +276,7 @@ impl Peers {
         silent.is_some_and(|silent| self.nodes.remove(&silent).is_some())
     }
 
-    pub fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {
+    pub(crate) fn state(&mut self, node: NodeId, mut state: NodeState, now: Instant) {
         let peer = self.nodes.entry(node).or_default();
         peer.direct = true;
         if let Some(proxy) = &state.proxy {
@@ -296,7 +292,7 @@ impl Peers {
 
     /// Peers that can take hand-offs, as far as they speak for themselves: the tunnel ends where the authenticated connection
     /// comes from, and the service address is not where another peer's tunnel ends.
-    pub fn handoffs(&self) -> Vec<(NodeId, Handoff)> {
+    pub(crate) fn handoffs(&self) -> Vec<(NodeId, Handoff)> {
         let ends_at_home = |peer: &Peer| {
             let handoff = peer.handoff()?;
             peer.remotes.contains(&IpAddr::V4(handoff.tunnel)).then_some(handoff)
@@ -309,7 +305,7 @@ impl Peers {
 
     /// What the strategy may use: peers that are up. Those that have been silent for less than `grant_lifetime` accept
     /// nothing, but are granted what they need: their data planes go on without their agents.
-    pub fn views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
+    pub(crate) fn views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
         let view = |peer: &Peer| match peer.standing(now, &self.terms) {
             Standing::Up => Some(peer.view()),
             Standing::Draining | Standing::Silent if !peer.leaves() && peer.age(now) <= grant_lifetime => {
@@ -323,12 +319,12 @@ impl Peers {
     }
 
     /// It is no longer a member.
-    pub fn remove(&mut self, node: &NodeId) {
+    pub(crate) fn remove(&mut self, node: &NodeId) {
         self.nodes.remove(node);
     }
 
     /// Forgets those that have been gone for long; returns them.
-    pub fn forget(&mut self, now: Instant) -> Vec<NodeId> {
+    pub(crate) fn forget(&mut self, now: Instant) -> Vec<NodeId> {
         let gone = |peer: &Peer| !peer.connected && peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);
         let forgotten: Vec<_> = self.nodes.iter().filter(|(_, peer)| gone(peer)).map(|(id, _)| id.clone()).collect();
         self.nodes.retain(|_, peer| !gone(peer));

@@ -12,14 +12,14 @@ type Totals = Outcomes<u64>;
 
 /// The last samples of every function.
 #[derive(Debug)]
-pub struct Rates {
+pub(crate) struct Rates {
     window: Duration,
     samples: BTreeMap<FunctionName, VecDeque<(Instant, Sample)>>,
 }
 
 /// What is counted of a function.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
+pub(crate) struct Sample {
     pub by_kernel: Totals,
     pub by_proxy: Totals,
     /// Calls that only HAProxy has seen and this node has served.
@@ -27,7 +27,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         let (a, b) = (&self.by_kernel, &self.by_proxy);
         Outcomes {
             offered: a.offered + b.offered,
@@ -41,22 +41,22 @@ impl Sample {
 
 /// Calls per second over the window.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rate {
+pub(crate) struct Rate {
     pub outcomes: Outcomes<f64>,
     pub kept: f64,
 }
 
 impl Rates {
-    pub fn new(window: Duration) -> Self {
+    pub(crate) fn new(window: Duration) -> Self {
         Self { window, samples: BTreeMap::new() }
     }
 
-    pub fn set_window(&mut self, window: Duration) {
+    pub(crate) fn set_window(&mut self, window: Duration) {
         self.window = window;
     }
 
     /// Takes what the counters say at `now`. Functions that are not named are forgotten.
-    pub fn record(&mut self, now: Instant, samples: BTreeMap<FunctionName, Sample>) {
+    pub(crate) fn record(&mut self, now: Instant, samples: BTreeMap<FunctionName, Sample>) {
         self.samples.retain(|name, _| samples.contains_key(name));
         for (name, sample) in samples {
             let history = self.samples.entry(name).or_default();
@@ -69,15 +69,15 @@ impl Rates {
     }
 
     /// The newest sample.
-    pub fn last(&self, name: &FunctionName) -> Sample {
+    pub(crate) fn last(&self, name: &FunctionName) -> Sample {
         self.samples.get(name).and_then(|history| history.back()).map_or_else(Sample::default, |(_, sample)| *sample)
     }
 
-    pub fn totals(&self, name: &FunctionName) -> Totals {
+    pub(crate) fn totals(&self, name: &FunctionName) -> Totals {
         self.last(name).totals()
     }
 
-    pub fn rate(&self, name: &FunctionName) -> Rate {
+    pub(crate) fn rate(&self, name: &FunctionName) -> Rate {
         let Some(history) = self.samples.get(name) else { return Rate::default() };
         let (Some((from, old)), Some((to, new))) = (history.front(), history.back()) else { return Rate::default() };
         let seconds = to.duration_since(*from).as_secs_f64();

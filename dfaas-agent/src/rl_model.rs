@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, StatusCode, redirect::Policy};
 use serde_json::Value;
 
-pub use self::log::ExchangeLog;
+pub(crate) use self::log::ExchangeLog;
 use crate::{
     decision::Weights,
     endpoint::Endpoint,
@@ -20,7 +20,7 @@ use crate::{
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
-pub struct ModelSettings {
+pub(crate) struct ModelSettings {
     pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
@@ -28,27 +28,27 @@ pub struct ModelSettings {
 
 /// The service, with connections that are kept.
 #[derive(Clone, Debug)]
-pub struct RlModel {
+pub(crate) struct RlModel {
     settings: ModelSettings,
     client: Client,
 }
 
 /// A question that was answered well.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
+pub(crate) struct Answered {
     pub weights: Weights,
     /// As it came, for the log.
     pub text: String,
 }
 
 impl RlModel {
-    pub fn new(settings: ModelSettings) -> Result<Self> {
+    pub(crate) fn new(settings: ModelSettings) -> Result<Self> {
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
         Ok(Self { settings, client })
     }
 
     /// Asks `question` about `subject` ([`rl_agent::question`]). An error means that nothing changes.
-    pub async fn ask(&self, subject: &Subject, question: &Value) -> Result<Answered> {
+    pub(crate) async fn ask(&self, subject: &Subject, question: &Value) -> Result<Answered> {
         let address = &self.settings.address;
         let context = || format!("model {address}, function {}", subject.function);
         let answer = self.post(question).await.with_context(context)?;

@@ -6,7 +6,7 @@ mod all_local;
 pub mod node_margin;
 mod planned;
 pub mod recalc;
-pub mod rl_agent;
+pub(crate) mod rl_agent;
 mod static_weights;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};

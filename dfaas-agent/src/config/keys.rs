@@ -2,7 +2,7 @@
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     pub name: &'static str,
     /// Empty: none.
     pub default: &'static str,
@@ -17,7 +17,7 @@ pub struct Key {
 
 impl Key {
     /// `AGENT_NODE_IP` is `--node-ip`.
-    pub fn flag(&self) -> String {
+    pub(crate) fn flag(&self) -> String {
         self.name.trim_start_matches("AGENT_").to_lowercase().replace('_', "-")
     }
 }
@@ -40,9 +40,9 @@ const fn unused(name: &'static str, value: &'static str) -> Key {
 }
 
 /// The help of such a setting.
-pub const UNUSED: &str = "Accepted from settings of the original; has no effect here";
+pub(crate) const UNUSED: &str = "Accepted from settings of the original; has no effect here";
 
-pub const KEYS: &[Key] = &[
+pub(crate) const KEYS: &[Key] = &[
     key("AGENT_INTERFACE", "eth0", "NAME", "Network interface that clients and peers come in by"),
     key("AGENT_NODE_IP", "", "HOST", "Address announced to other nodes [default: the interface's first IPv4 address]"),
     key("AGENT_SERVICE_ADDRESS", "", "IPV4", "Address that clients call [default: the interface's]"),

@@ -16,7 +16,7 @@ const PUBLIC: [&str; 5] = [
 ];
 
 #[derive(Clone, Debug)]
-pub struct OverlayConfig {
+pub(crate) struct OverlayConfig {
     pub listen: Vec<Multiaddr>,
     pub private_key_file: PathBuf,
     pub bootstrap: Vec<Multiaddr>,

@@ -11,7 +11,7 @@ use crate::{
 
 /// Who says what a node would use under a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForecasterKind {
+pub(crate) enum ForecasterKind {
     /// Costs learned on this node.
     Measured,
     /// Trained models in this process.
@@ -21,7 +21,7 @@ pub enum ForecasterKind {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlanningConfig {
+pub(crate) struct PlanningConfig {
     pub node_type: NodeType,
     /// Above one of these a node is overloaded.
     pub thresholds: Usage,

@@ -13,7 +13,7 @@ use super::keys::{KEYS, Key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub(crate) enum Origin {
     Flag,
     Environment,
     File,
@@ -33,14 +33,14 @@ impl fmt::Display for Origin {
 
 /// The text of every setting. An empty text counts as not given, except from a flag.
 #[derive(Clone, Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     values: BTreeMap<&'static str, (String, Origin)>,
     /// `AGENT_*` names in the file that mean nothing to us.
     pub unknown: Vec<String>,
 }
 
 impl Resolved {
-    pub fn new(
+    pub(crate) fn new(
         flags: &BTreeMap<&'static str, String>,
         environment: impl Fn(&str) -> Option<String>,
         file: &BTreeMap<String, String>,
@@ -63,22 +63,22 @@ impl Resolved {
         Self { values, unknown }
     }
 
-    pub fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.values.get(name).map_or("", |value| value.0.trim())
     }
 
-    pub fn origin(&self, name: &str) -> Origin {
+    pub(crate) fn origin(&self, name: &str) -> Origin {
         self.values.get(name).map_or(Origin::Default, |value| value.1)
     }
 
     /// Settings whose text differs from that of `other`.
-    pub fn differences(&self, other: &Self) -> Vec<&'static Key> {
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static Key> {
         KEYS.iter().filter(|key| self.text(key.name) != other.text(key.name)).collect()
     }
 
     /// These settings, but those that a running agent can take over as in `fresh`.
     #[must_use]
-    pub fn with_live_of(&self, fresh: &Self) -> Self {
+    pub(crate) fn with_live_of(&self, fresh: &Self) -> Self {
         let mut merged = self.clone();
         for key in KEYS.iter().filter(|key| key.live) {
             if let Some(value) = fresh.values.get(key.name) {
@@ -89,7 +89,7 @@ impl Resolved {
     }
 
     /// Every setting with its text and origin; secrets masked.
-    pub fn shown(&self) -> Vec<Shown> {
+    pub(crate) fn shown(&self) -> Vec<Shown> {
         let shown = |key: &Key| {
             let (text, origin) = &self.values[key.name];
             let text = if key.secret && !text.is_empty() { "********" } else { text };
@@ -99,7 +99,7 @@ impl Resolved {
     }
 
     /// One line a setting, with its origin; secrets masked.
-    pub fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         let mut out = String::new();
         for Shown { name, value, origin } in self.shown() {
             let _ = writeln!(out, "{name}={value}  # {origin}");
@@ -110,14 +110,14 @@ impl Resolved {
 
 /// One setting, for those who ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
+pub(crate) struct Shown {
     pub name: &'static str,
     pub value: String,
     pub origin: Origin,
 }
 
 /// Reads a dotenv file.
-pub fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
+pub(crate) fn read_file(path: &Path) -> Result<BTreeMap<String, String>> {
     let pairs = dotenvy::from_path_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
     pairs.collect::<Result<_, _>>().with_context(|| format!("cannot parse {}", path.display()))
 }

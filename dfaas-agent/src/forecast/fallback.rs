@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A value that is made anew now and then, and may fail to be.
 #[derive(Clone, Debug)]
-pub struct Fallback<T> {
+pub(crate) struct Fallback<T> {
     /// How long the last value may stand in.
     limit: Duration,
     last: Option<(Instant, T)>,
@@ -14,7 +14,7 @@ pub struct Fallback<T> {
 
 /// What to go by.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing<'a, T> {
+pub(crate) enum Standing<'a, T> {
     /// The newest try succeeded.
     Fresh(&'a T),
     /// It did not: the value of `age` ago holds on.
@@ -24,7 +24,7 @@ pub enum Standing<'a, T> {
 }
 
 impl<'a, T> Standing<'a, T> {
-    pub fn value(&self) -> Option<&'a T> {
+    pub(crate) fn value(&self) -> Option<&'a T> {
         match self {
             Self::Fresh(value) | Self::Last { value, .. } => Some(value),
             Self::Nothing { .. } => None,
@@ -32,7 +32,7 @@ impl<'a, T> Standing<'a, T> {
     }
 
     /// For metrics: a fixed word.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Fresh(_) => "fresh",
             Self::Last { .. } => "last",
@@ -41,7 +41,7 @@ impl<'a, T> Standing<'a, T> {
     }
 
     /// For health; `None`: all is well.
-    pub fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         match self {
             Self::Fresh(_) => None,
             Self::Last { age, why, .. } => Some(format!("the value of {:.1} s ago holds: {why}", age.as_secs_f64())),
@@ -51,12 +51,12 @@ impl<'a, T> Standing<'a, T> {
 }
 
 impl<T> Fallback<T> {
-    pub fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, last: None, failure: None }
     }
 
     /// Takes the outcome of a try.
-    pub fn record(&mut self, now: Instant, outcome: Result<T, String>) {
+    pub(crate) fn record(&mut self, now: Instant, outcome: Result<T, String>) {
         match outcome {
             Ok(value) => {
                 self.last = Some((now, value));
@@ -67,7 +67,7 @@ impl<T> Fallback<T> {
     }
 
     /// A value that nobody renewed in time is as old as if the tries had failed.
-    pub fn standing(&self, now: Instant) -> Standing<'_, T> {
+    pub(crate) fn standing(&self, now: Instant) -> Standing<'_, T> {
         let Some((made, value)) = &self.last else {
             return Standing::Nothing { why: self.failure.as_deref().unwrap_or("no value yet") };
         };

@@ -19,7 +19,7 @@ use crate::{endpoint::Endpoint, http_body};
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
-pub struct RemoteSettings {
+pub(crate) struct RemoteSettings {
     pub address: Endpoint,
     /// For one question as a whole, connecting included.
     pub timeout: Duration,
@@ -29,14 +29,14 @@ pub struct RemoteSettings {
 
 /// What one computation may ask.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     pub calls: u32,
     pub time: Duration,
 }
 
 /// The service, with connections that are kept.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub(crate) struct Remote {
     settings: RemoteSettings,
     client: Client,
     runtime: Handle,
@@ -44,22 +44,15 @@ pub struct Remote {
 
 impl Remote {
     /// The connections live on the runtime this is called in.
-    pub fn new(settings: RemoteSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: RemoteSettings) -> anyhow::Result<Self> {
         let client = Client::builder().timeout(settings.timeout).redirect(Policy::none()).no_proxy().build()?;
         Ok(Self { settings, client, runtime: Handle::try_current()? })
     }
 
     /// A forecaster for one computation: no more questions than the budget allows, none twice.
-    pub fn computation(&self) -> Computation<'_> {
+    pub(crate) fn computation(&self) -> Computation<'_> {
         let until = Instant::now() + self.settings.budget.time;
         Computation { remote: self, until, state: Mutex::default() }
-    }
-
-    /// Whether the service answers its health probe.
-    pub async fn health(&self) -> Result<(), ForecastError> {
-        let url = format!("http://{}/", self.settings.address);
-        let answer = self.client.get(url).send().await.map_err(|e| self.failed(&e))?;
-        self.expect_ok(answer.status())
     }
 
     async fn ask(&self, question: &Question) -> Result<Usage, ForecastError> {
@@ -97,7 +90,7 @@ impl Remote {
 
 /// One computation's questions.
 #[derive(Debug)]
-pub struct Computation<'a> {
+pub(crate) struct Computation<'a> {
     remote: &'a Remote,
     until: Instant,
     state: Mutex<Asked>,
@@ -111,7 +104,8 @@ struct Asked {
 
 impl Computation<'_> {
     /// Questions that went to the service so far.
-    pub fn calls(&self) -> u32 {
+    #[cfg(test)]
+    fn calls(&self) -> u32 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).calls
     }
 

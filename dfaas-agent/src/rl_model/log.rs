@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// A file of at most `max_bytes`, and the full one before it under the same name with `.1` behind.
 #[derive(Debug)]
-pub struct ExchangeLog {
+pub(crate) struct ExchangeLog {
     path: PathBuf,
     max_bytes: u64,
 }
@@ -27,12 +27,12 @@ struct Exchange<'a> {
 }
 
 impl ExchangeLog {
-    pub fn new(path: PathBuf, max_bytes: u64) -> Self {
+    pub(crate) fn new(path: PathBuf, max_bytes: u64) -> Self {
         Self { path, max_bytes }
     }
 
     /// Appends one exchange; an answer that is no JSON becomes a text.
-    pub fn append(&self, question: &Value, answer: &str, now: SystemTime) -> Result<()> {
+    pub(crate) fn append(&self, question: &Value, answer: &str, now: SystemTime) -> Result<()> {
         let action = serde_json::from_str(answer).unwrap_or_else(|_| Value::String(answer.to_owned()));
         let exchange = Exchange { observation: question, action, timestamp: rfc3339(now) };
         let mut line = serde_json::to_vec(&exchange)?;

@@ -11,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-pub use self::{
-    answer::{BadAnswer, weights},
+pub(crate) use self::{
+    answer::weights,
     driver::{Action, Driver, Pace},
-    window::{Forward, Forwarded, Mark, Window},
+    window::{Forwarded, Mark, Window},
 };
 use crate::name::{FunctionName, NodeId};
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// This node.
     pub node: NodeId,
     pub function: FunctionName,
@@ -34,7 +34,7 @@ pub struct Subject {
 ///
 /// `current` is the window that ends now. `previous` is the one before it; `None` before the first answer has been in
 /// force for a window, where the original's defaults stand in.
-pub fn question(subject: &Subject, current: &Window, previous: Option<&Window>, explore: bool) -> Value {
+pub(crate) fn question(subject: &Subject, current: &Window, previous: Option<&Window>, explore: bool) -> Value {
     let mut parameters = Map::from_iter([("explore".to_owned(), Value::Bool(explore))]);
     if subject.named {
         parameters.insert("function".to_owned(), Value::String(subject.function.to_string()));

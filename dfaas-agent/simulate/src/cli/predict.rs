@@ -16,7 +16,7 @@ use crate::{
         generate::{Wanted, generate},
         instance::Instance,
         node::NodeModel,
-        run::Strategy,
+        run::PredictedStrategy,
         sweep::{means, sweep},
     },
 };
@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
         .arg(
             value("strategy", "NAMES", "Strategies, separated by commas")
                 .value_delimiter(',')
-                .value_parser(|name: &str| name.parse::<Strategy>())
+                .value_parser(|name: &str| name.parse::<PredictedStrategy>())
                 .default_value("base,equal,node-margin,power-saving"),
         )
         .arg(flag("compat", "With the two slips of the original's simulator"))
@@ -95,7 +95,7 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let family = args.get_one::<Family>("family").copied().unwrap_or_default();
     let models = args.get_one::<PathBuf>("models").context("no --models")?;
     let model = NodeModel::load(models, family).map_err(BadInput)?;
-    let mut strategies: Vec<Strategy> = args.get_many("strategy").into_iter().flatten().copied().collect();
+    let mut strategies: Vec<PredictedStrategy> = args.get_many("strategy").into_iter().flatten().copied().collect();
     strategies.sort_unstable();
     strategies.dedup();
     let progress = progress(instances.len() * strategies.len());
@@ -149,7 +149,7 @@ fn progress(length: usize) -> ProgressBar {
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
-fn print(means: &[(f64, Vec<(Strategy, Indices)>)], json: bool) -> Result<()> {
+fn print(means: &[(f64, Vec<(PredictedStrategy, Indices)>)], json: bool) -> Result<()> {
     if !json {
         println!("{}", table(means));
         return Ok(());
@@ -158,7 +158,7 @@ fn print(means: &[(f64, Vec<(Strategy, Indices)>)], json: bool) -> Result<()> {
         let named = Indices::NAMES.into_iter().zip(indices.values());
         named.map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
     };
-    let strategies = |all: &[(Strategy, Indices)]| -> Value {
+    let strategies = |all: &[(PredictedStrategy, Indices)]| -> Value {
         all.iter().map(|(strategy, values)| (strategy.to_string(), indices(values))).collect::<Map<_, _>>().into()
     };
     let value = match means {
@@ -169,7 +169,7 @@ fn print(means: &[(f64, Vec<(Strategy, Indices)>)], json: bool) -> Result<()> {
     Ok(())
 }
 
-fn table(means: &[(f64, Vec<(Strategy, Indices)>)]) -> Table {
+fn table(means: &[(f64, Vec<(PredictedStrategy, Indices)>)]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([

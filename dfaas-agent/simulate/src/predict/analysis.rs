@@ -6,7 +6,7 @@ use super::{
     MINUTES,
     instance::Instance,
     node::{Bearable, NodeModel},
-    run::{Sent, Strategy, margins, send},
+    run::{PredictedStrategy, Sent, margins, send},
 };
 use dfaas_agent::{
     forecast::{ForecastError, NodeType, Usage, groups::Groups},
@@ -22,7 +22,7 @@ const STRESS: std::ops::Range<usize> = 2..4;
 /// What a strategy does to an instance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictedOutcome {
-    pub strategy: Strategy,
+    pub strategy: PredictedStrategy,
     /// By minute and node.
     pub sent: Vec<Vec<Sent>>,
     /// By minute and function of `functions`.
@@ -97,7 +97,7 @@ pub fn evaluate(
     instance: &Instance,
     model: &NodeModel,
     groups: &Groups,
-    (strategy, compat): (Strategy, bool),
+    (strategy, compat): (PredictedStrategy, bool),
 ) -> Result<PredictedOutcome, ForecastError> {
     let functions = functions(instance);
     let minutes = (0..MINUTES).into_par_iter().map(|minute| {
@@ -143,7 +143,7 @@ fn serve(
     sent: &[Sent],
     model: &NodeModel,
     groups: &Groups,
-    strategy: Strategy,
+    strategy: PredictedStrategy,
 ) -> Served {
     let count = functions.len();
     let mut arrived = vec![vec![0_u32; count]; instance.nodes.len()];

@@ -12,7 +12,7 @@ use dfaas_agent::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strategy {
+pub enum PredictedStrategy {
     /// Everything stays.
     Base,
     /// What is too much goes to all neighbours in equal parts.
@@ -21,7 +21,7 @@ pub enum Strategy {
     PowerSaving,
 }
 
-impl Strategy {
+impl PredictedStrategy {
     pub const ALL: [Self; 4] = [Self::Base, Self::Equal, Self::NodeMargin, Self::PowerSaving];
 
     /// In tables, as in the original.
@@ -47,13 +47,13 @@ impl Strategy {
     }
 }
 
-impl fmt::Display for Strategy {
+impl fmt::Display for PredictedStrategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl FromStr for Strategy {
+impl FromStr for PredictedStrategy {
     type Err = String;
     /// With or without the ending, with hyphens or underscores.
     fn from_str(s: &str) -> Result<Self, String> {
@@ -82,7 +82,7 @@ pub fn margins(
     minute: usize,
     model: &NodeModel,
     groups: &Groups,
-    strategy: Strategy,
+    strategy: PredictedStrategy,
 ) -> Vec<PeerMargin> {
     let options = strategy.options(false);
     let margin = |node: &Node| {
@@ -103,16 +103,16 @@ pub fn send(
     (minute, place): (usize, usize),
     model: &NodeModel,
     groups: &Groups,
-    (strategy, compat): (Strategy, bool),
+    (strategy, compat): (PredictedStrategy, bool),
     margins: &[PeerMargin],
 ) -> Result<Sent, ForecastError> {
     let node = &instance.nodes[place];
     let bearable = Bearable { model, kind: node.kind, save_power: strategy.saves_power() };
     let rates: Vec<_> = node.load(minute).map(|(function, rate)| (function.clone(), rate)).collect();
     let (kept, sent) = match strategy {
-        Strategy::Base => (rates.iter().map(|(_, rate)| *rate).collect(), Vec::new()),
-        Strategy::Equal => equal(node, minute, &bearable, groups),
-        Strategy::NodeMargin | Strategy::PowerSaving => {
+        PredictedStrategy::Base => (rates.iter().map(|(_, rate)| *rate).collect(), Vec::new()),
+        PredictedStrategy::Equal => equal(node, minute, &bearable, groups),
+        PredictedStrategy::NodeMargin | PredictedStrategy::PowerSaving => {
             // Asked in the order of the nodes, whatever the order in the file.
             let mut asked = node.neighbours.clone();
             asked.sort_unstable();

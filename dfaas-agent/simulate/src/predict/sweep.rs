@@ -8,7 +8,7 @@ use super::{
     analysis::{Indices, PredictedOutcome, evaluate},
     instance::Instance,
     node::NodeModel,
-    run::Strategy,
+    run::PredictedStrategy,
 };
 use dfaas_agent::forecast::{ForecastError, groups::Groups};
 
@@ -22,14 +22,14 @@ pub struct Case {
 /// Runs `strategies` on all instances; `done` is called after each pair.
 pub fn sweep(
     instances: Vec<Instance>,
-    strategies: &[Strategy],
+    strategies: &[PredictedStrategy],
     compat: bool,
     model: &NodeModel,
     groups: &Groups,
     done: impl Fn() + Sync,
 ) -> Result<Vec<Case>, ForecastError> {
     let case = |instance: Instance| {
-        let run = |strategy: &Strategy| {
+        let run = |strategy: &PredictedStrategy| {
             let outcome = evaluate(&instance, model, groups, (*strategy, compat));
             done();
             outcome
@@ -41,12 +41,12 @@ pub fn sweep(
 }
 
 /// Means over the seeds, by load (in percent) and strategy.
-pub fn means(cases: &[Case]) -> Vec<(f64, Vec<(Strategy, Indices)>)> {
+pub fn means(cases: &[Case]) -> Vec<(f64, Vec<(PredictedStrategy, Indices)>)> {
     let mut loads: Vec<f64> = cases.iter().map(|case| case.instance.overloaded_percent).collect();
     loads.sort_by(f64::total_cmp);
     loads.dedup();
     let of = |load: f64| {
-        let mut by_strategy: BTreeMap<Strategy, Vec<[f64; 7]>> = BTreeMap::new();
+        let mut by_strategy: BTreeMap<PredictedStrategy, Vec<[f64; 7]>> = BTreeMap::new();
         for case in cases.iter().filter(|case| case.instance.overloaded_percent == load) {
             for outcome in &case.outcomes {
                 by_strategy.entry(outcome.strategy).or_default().push(outcome.indices.values());

@@ -12,7 +12,7 @@ const ROUNDING: f64 = 1e-3;
 
 /// Why an answer was refused. Nothing changes then.
 #[derive(Clone, Debug, PartialEq)]
-pub enum BadAnswer {
+pub(crate) enum BadAnswer {
     NoJson(String),
     /// Another shape than an object for this node, or an array.
     Shape {
@@ -56,7 +56,7 @@ impl std::error::Error for BadAnswer {}
 
 /// Reads an answer to a question about `subject`: `{"node_<own>": {"local": …, "node_<peer>": …, "reject": …}}`, or an
 /// array [local, neighbours in ascending order, reject], alone or in place of the inner object.
-pub fn weights(subject: &Subject, answer: &[u8]) -> Result<Weights, BadAnswer> {
+pub(crate) fn weights(subject: &Subject, answer: &[u8]) -> Result<Weights, BadAnswer> {
     let answer: Value = serde_json::from_slice(answer).map_err(|e| BadAnswer::NoJson(e.to_string()))?;
     let shares = match inner(subject, &answer)? {
         Inner::Object(shares) => from_object(subject, shares)?,

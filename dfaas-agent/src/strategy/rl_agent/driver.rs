@@ -4,7 +4,7 @@ use super::{Mark, Window};
 
 /// What sets the pace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// Asked at every period; an answer holds until the next.
     #[default]
     Periodic,
@@ -25,7 +25,7 @@ impl std::str::FromStr for Pace {
 
 /// What to do now.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// What holds goes on.
     Nothing,
     /// Serve everything here, from now on.
@@ -44,7 +44,7 @@ enum Phase {
 
 /// One function's rhythm. Marks are what its windows lie between.
 #[derive(Clone, Debug, Default)]
-pub struct Driver {
+pub(crate) struct Driver {
     pace: Pace,
     phase: Option<Phase>,
     /// End of the last window, and of the one before.
@@ -55,13 +55,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace) -> Self {
         Self { pace, ..Self::default() }
     }
 
     /// To be called at the start of each period. `stage` is what clients said last, 0 the first; `None`: they say
     /// nothing, or have stopped calling.
-    pub fn step(&mut self, stage: Option<u32>, now: Mark, cores: u32) -> Action {
+    pub(crate) fn step(&mut self, stage: Option<u32>, now: Mark, cores: u32) -> Action {
         let before = (self.phase, self.newest.clone(), self.older.clone());
         let action = match (self.pace, stage) {
             (Pace::Periodic, _) => self.ask(now, cores),
@@ -75,7 +75,7 @@ impl Driver {
     }
 
     /// The last question had no answer: it comes again with the next step, about all the time since the one before.
-    pub fn not_answered(&mut self) {
+    pub(crate) fn not_answered(&mut self) {
         if let Some(before) = self.before.take() {
             (self.phase, self.newest, self.older) = before;
         }

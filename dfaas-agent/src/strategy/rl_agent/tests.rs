@@ -86,7 +86,7 @@ fn windows_of_no_time_and_of_counters_that_fell_are_zero() {
     assert_eq!((same.input_rate, same.cpu_share), (0.0, 0.0));
     let fell = Window::between(&mark(start, 100), &mark(after(start, 1), 5), 1);
     assert_eq!((fell.input_rate, fell.reject_share, fell.local_response_ms, fell.cpu_share), (0.0, 0.0, 0.0, 0.0));
-    assert_eq!(fell.forwards[&node(1)], Forward::default());
+    assert_eq!(fell.forwards[&node(1)], window::Forward::default());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::name::NodeId;
 
 /// One function's counters, which only grow, and what it looked like at one time.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub(crate) struct Mark {
     pub at: Instant,
     /// Calls of our own clients.
     pub offered: u64,
@@ -26,7 +26,7 @@ pub struct Mark {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Forwarded {
+pub(crate) struct Forwarded {
     pub calls: u64,
     pub answered_well: u64,
     pub response_ms: Option<f64>,
@@ -34,7 +34,7 @@ pub struct Forwarded {
 
 /// Means over the time between two marks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Calls per second.
     pub input_rate: f64,
     /// Of the executed calls: those not answered with 2xx, 0 to 1.
@@ -48,7 +48,7 @@ pub struct Window {
 
 /// To one peer, in calls per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Forward {
+pub(crate) struct Forward {
     pub rate: f64,
     pub rejected_rate: f64,
     pub response_ms: f64,
@@ -56,7 +56,7 @@ pub struct Forward {
 
 impl Window {
     /// A counter that fell counts as standing still; without time between the marks all rates are 0.
-    pub fn between(from: &Mark, to: &Mark, cores: u32) -> Self {
+    pub(crate) fn between(from: &Mark, to: &Mark, cores: u32) -> Self {
         let seconds = to.at.saturating_duration_since(from.at).as_secs_f64();
         let rate = |calls: u64| if seconds > 0.0 { calls as f64 / seconds } else { 0.0 };
         let executed = to.executed.saturating_sub(from.executed);
