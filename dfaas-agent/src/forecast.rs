@@ -19,7 +19,7 @@ use std::fmt;
 
 use crate::name::FunctionName;
 
-/// Size of a node, a feature of the trained models (reference section 1.3, `AGENT_NODE_TYPE`).
+/// Size of a node, a feature of the trained models (`AGENT_NODE_TYPE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NodeType {
     Heavy,
@@ -59,7 +59,7 @@ pub struct Usage {
     pub power: f64,
 }
 
-/// Calls per second by group of functions (reference section 5.7).
+/// Calls per second by group of functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GroupRates {
     pub high: f64,

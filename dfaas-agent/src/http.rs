@@ -46,7 +46,7 @@ pub(crate) fn serve(listener: TcpListener, shown: Shown) -> JoinHandle<()> {
     })
 }
 
-/// 200 or 503, a line per component (reference section 8, without its defect B19).
+/// 200 or 503, a line per component (as the original, without its defect B19: docs/compatibility.md).
 async fn health(State(shared): State<Shown>) -> Response {
     let (well, text) = report(&shared.status.borrow().components());
     answer(well, text)

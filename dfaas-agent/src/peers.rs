@@ -228,8 +228,8 @@ impl Peers {
         }
     }
 
-    /// A broadcast. Those that say nothing to us are ignored, as the original does: grants that do not name us (reference
-    /// section 3.3), a margin of a node that has not said what it is (B5), texts.
+    /// A broadcast. Those that say nothing to us are ignored, as the original does: grants that do not name us,
+    /// a margin of a node that has not said what it is (B5), texts.
     pub(crate) fn broadcast(&mut self, node: NodeId, message: Message, now: Instant) {
         let says_nothing = match &message {
             Message::Text(_) | Message::Unknown(_) => true,

@@ -1,4 +1,4 @@
-//! The web service of a trained model: one question, one answer, and a log of both (reference section 5.6).
+//! The web service of a trained model: one question, one answer, and a log of both.
 
 mod log;
 

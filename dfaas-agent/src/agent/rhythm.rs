@@ -1,5 +1,5 @@
-//! When the original's steps are due: at wall-clock multiples of the period, on every node at the same time (reference
-//! section 6). Our own strategies need none of this; they follow every change at once.
+//! When the original's steps are due: at wall-clock multiples of the period, on every node at the same time
+//! (docs/strategies.md). Our own strategies need none of this; they follow every change at once.
 
 use std::time::{Duration, SystemTime};
 

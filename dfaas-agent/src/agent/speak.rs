@@ -64,7 +64,7 @@ impl Spoken {
 impl Agent {
     pub(super) fn speak(&mut self, now: Instant) {
         self.send_states(now);
-        // Aligned to the wall clock, as the original's (reference section 6.1.1).
+        // Aligned to the wall clock, as the original's.
         if self.spoken.periods.begins(wall_clock(), self.config.strategy.period) {
             self.spoken.due = Some(now);
         }

@@ -1,4 +1,4 @@
-//! The names of all settings. The original's keep their names and syntax (reference section 1.3).
+//! The names of all settings. The original's keep their names and syntax.
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]

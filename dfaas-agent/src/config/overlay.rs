@@ -63,7 +63,7 @@ impl OverlayConfig {
 }
 
 impl Reader<'_> {
-    /// Bootstrap nodes by the original's rules (reference section 2.4).
+    /// Bootstrap nodes by the original's rules.
     fn bootstrap(&mut self) -> Vec<Multiaddr> {
         let public = self.bool("AGENT_PUBLIC_BOOTSTRAP_NODES");
         if !self.bool("AGENT_BOOTSTRAP_NODES") {

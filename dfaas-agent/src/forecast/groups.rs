@@ -1,4 +1,4 @@
-//! Which functions behave alike: the trained models know three groups of them (reference section 5.7).
+//! Which functions behave alike: the trained models know three groups of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

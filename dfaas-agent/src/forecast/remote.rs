@@ -1,4 +1,4 @@
-//! Client of the original's forecaster service: one question per load, over HTTP (reference section 5.5).
+//! Client of the original's forecaster service: one question per load, over HTTP.
 //!
 //! It blocks its caller for at most a time-out per question and is called off the agent's loop (`spawn_blocking`).
 

@@ -78,7 +78,7 @@ pub struct FunctionState {
     pub max_rate: Option<f64>,
 }
 
-/// What node margin tells: the original's two messages of it in one (reference sections 3.4 and 3.5).
+/// What node margin tells: the original's two messages of it in one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MarginState {

@@ -36,7 +36,7 @@ impl Heard {
         }
     }
 
-    /// How long it holds (reference section 4): 1.2 periods of recalc, 2 of the others.
+    /// How long it holds: 1.2 periods of recalc, 2 of the others.
     pub(super) fn lifetime(&self, period: Duration) -> Duration {
         let period = period.max(ORIGINAL_PERIOD);
         let periods = if matches!(self, Self::Recalc(_)) { 1.2 } else { 2.0 };

@@ -1,7 +1,7 @@
 //! Node margin: an overloaded node sends calls to peers as long as a forecast says that they have room.
 //!
 //! The live agent and the simulator run the same [`exchange`]; where the original's two differ, [`Options`] has a name
-//! for the difference (reference sections 6.2 of the agent, 4.4 of the ecosystem).
+//! for the difference.
 
 mod exchange;
 mod margin;

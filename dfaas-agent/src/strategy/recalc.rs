@@ -1,6 +1,6 @@
 //! Recalc: serve up to the limit, offer the margin to the peers, send the excess where it is accepted.
 //!
-//! As the original (reference section 6.1), without its losses: the margin is shared by demand (peers that have more than
+//! As the original, without its losses: the margin is shared by demand (peers that have more than
 //! they can serve come first, what is left is offered equally), fractions are kept, and the excess is spread by what each
 //! peer accepts whether or not this node is over its limit at the moment: the data planes use it above the limit only.
 

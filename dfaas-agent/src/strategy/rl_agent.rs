@@ -1,6 +1,6 @@
 //! RL agent, the pure part: what a trained model is asked, and what its answer makes of the weights.
 //!
-//! The names and numbers of both are the original's (reference sections 6.5.4, 6.5.5); any number of functions and of
+//! The names and numbers of both are the original's; any number of functions and of
 //! neighbours may take part.
 
 mod answer;

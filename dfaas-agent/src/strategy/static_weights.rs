@@ -1,6 +1,6 @@
 //! Static: a fixed share stays here, the rest goes to the peers in equal parts. Nothing is measured, nothing limited.
 //!
-//! As the original (reference section 6.3), for the peers that run the function only (there one shared function made a
+//! As the original, for the peers that run the function only (there one shared function made a
 //! neighbour take part in all, B13).
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Peers of the original, whose proxies refuse the path of their own health check (reference section 12, B17).
+//! Peers of the original, whose proxies refuse the path of their own health check (docs/compatibility.md, B17).
 
 use std::time::Duration;
 

@@ -143,7 +143,7 @@ impl Forecasters {
     }
 }
 
-/// Margin and weights from one forecaster (reference section 6.2.1, steps 3 to 11).
+/// Margin and weights from one forecaster (of one iteration of the original, what follows its measuring).
 fn compute(observed: &Observed, forecaster: &dyn Forecaster, knows_power: bool) -> Result<Proposal, String> {
     let Observed { planning, snapshot, .. } = observed;
     let groups = groups(planning)?;

@@ -37,13 +37,13 @@ impl Agent {
 }
 
 /// Our own functions for a peer, which the original accepts and which avoids its habit of announcing each other's
-/// (reference section 12, B10). Names that would break its configuration are left out (B15).
+/// (docs/compatibility.md, B10). Names that would break its configuration are left out (B15).
 fn announced((peer, states): (NodeId, BTreeMap<FunctionName, FunctionState>)) -> (NodeId, BTreeMap<FunctionName, f64>) {
     let understood = states.into_iter().filter(|(name, _)| !name.as_str().contains('-'));
     (peer, understood.map(|(name, state)| (name, state.limit.floor())).collect())
 }
 
-/// The information first: a margin of an unknown node ends an original agent (reference section 12, B5).
+/// The information first: a margin of an unknown node ends an original agent (docs/compatibility.md, B5).
 fn margin_broadcasts(info: NodeMarginInfo, margin: Option<MarginState>) -> Vec<Message> {
     let margin = margin.map(|m| Message::Margin(MarginInfo { margin: m.margin, load: m.load }));
     std::iter::once(Message::NodeMargin(info)).chain(margin).collect()

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-/// 7/8 of the 3 h that the original counts on (reference section 2.3).
+/// 7/8 of the 3 h that the original counts on.
 const ADVERTISE_AGAIN: Duration = Duration::from_secs(9450);
 const ADVERTISE_AFTER_FAILURE: Duration = Duration::from_mins(2);
 /// Between advertisements, however many peers are met.

@@ -69,7 +69,7 @@ fn a_peer_that_ends_each_connection_at_once_is_dialled_with_growing_pauses() {
     assert_eq!(tries + 1, TRIES_IF_KNOWN as usize, "given up like one that cannot be reached");
 }
 
-/// The original redials without a pause and never gets through its start (reference section 12, B2).
+/// The original redials without a pause and never gets through its start (docs/compatibility.md, B2).
 #[test]
 fn an_unreachable_bootstrap_peer_costs_few_dials() {
     let start = Instant::now();

@@ -97,7 +97,7 @@ mod tests {
         proxy::{render, settings::example},
     };
 
-    /// The original writes Go's `1m30s`, of which HAProxy understands the first part alone (reference section 12, B18).
+    /// The original writes Go's `1m30s`, of which HAProxy understands the first part alone (docs/compatibility.md, B18).
     #[test]
     fn a_time_is_one_number_with_one_unit() {
         let table = FunctionTable {

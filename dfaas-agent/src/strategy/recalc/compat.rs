@@ -1,4 +1,4 @@
-//! Recalc in the original's own arithmetic and rhythm (reference section 6.1): whole numbers, equal parts, two steps half
+//! Recalc in the original's own arithmetic and rhythm: whole numbers, equal parts, two steps half
 //! a period apart, and weights only of functions that were overloaded at the first. For comparison with recorded runs.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -76,7 +76,7 @@ async fn publish_until(swarm: &mut Swarm<Behaviour>, mut text: impl FnMut() -> V
     tokio::time::timeout(Duration::from_mins(2), all).await.unwrap();
 }
 
-/// The defect that ended the original's agents (reference section 12, B4); in `tests/hostile_gossip.rs` there are
+/// The defect that ended the original's agents (docs/compatibility.md, B4); in `tests/hostile_gossip.rs` there are
 /// very many more such messages, from an author further away.
 #[tokio::test]
 async fn hostile_broadcasts_change_nothing_and_their_author_is_soon_not_heard() {
