@@ -1,26 +1,31 @@
 //! Settings: `AGENT_*` names from flags, the environment, or a dotenv file, in this order of precedence.
 //!
-//! The table of names is in [`keys`]; [`sources`] finds each value and remembers where it came from; this file turns them
+//! The table of names is in `keys`; [`sources`] finds each value and remembers where it came from; this file turns them
 //! into a checked [`Config`]. All wrong values are reported at once.
 
+pub(crate) mod file;
 pub(crate) mod keys;
+mod kinds;
 mod overlay;
 mod planning;
+mod reader;
+pub(crate) mod setting;
 pub(crate) mod sources;
 mod values;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
     path::PathBuf,
     time::Duration,
 };
 
+pub(crate) use kinds::{ForecasterKind, ProxyKind};
 pub(crate) use overlay::OverlayConfig;
-pub(crate) use planning::{ForecasterKind, PlanningConfig};
+pub(crate) use planning::PlanningConfig;
+use reader::Reader;
 use sources::Resolved;
-use values::Reader;
 
 use dfaas_common::settings::HintWay;
 
@@ -28,7 +33,7 @@ use crate::{
     mode::{FirewallPolicy, Mode, XdpPlace},
     name::{FunctionName, Host},
     peers::Terms,
-    platform,
+    platform::PlatformKind,
     strategy::Strategy,
 };
 
@@ -36,92 +41,86 @@ use crate::{
 #[allow(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub debug: bool,
-    pub log_datetime: bool,
-    pub log_colors: bool,
-    pub node: NodeConfig,
-    pub overlay: OverlayConfig,
-    pub kernel: KernelConfig,
-    pub proxy: ProxyConfig,
-    pub platform: PlatformConfig,
-    pub strategy: StrategyConfig,
-    pub planning: PlanningConfig,
+    pub(crate) debug: bool,
+    pub(crate) log_datetime: bool,
+    pub(crate) log_colors: bool,
+    pub(crate) node: NodeConfig,
+    pub(crate) overlay: OverlayConfig,
+    pub(crate) kernel: KernelConfig,
+    pub(crate) proxy: ProxyConfig,
+    pub(crate) platform: PlatformConfig,
+    pub(crate) strategy: StrategyConfig,
+    pub(crate) planning: PlanningConfig,
     /// The agent's own HTTP server.
-    pub http_address: SocketAddr,
-    pub state_dir: PathBuf,
-    pub run_dir: PathBuf,
-    pub detach_on_exit: bool,
+    pub(crate) http_address: SocketAddr,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
+    pub(crate) detach_on_exit: bool,
+    /// What may be meant otherwise, though none of it is wrong.
+    pub(crate) remarks: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct NodeConfig {
     /// Announced to other nodes.
-    pub host: Host,
+    pub(crate) host: Host,
     /// What clients call.
-    pub service: SocketAddrV4,
+    pub(crate) service: SocketAddrV4,
     /// Where peers' proxies send calls.
-    pub peer_port: u16,
+    pub(crate) peer_port: u16,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct KernelConfig {
-    pub interface: String,
+    pub(crate) interface: String,
     /// `None`: the most that works.
-    pub mode: Option<Mode>,
+    pub(crate) mode: Option<Mode>,
     /// `None`: native, else generic.
-    pub xdp: Option<XdpPlace>,
-    pub tunnel: Ipv4Addr,
-    pub placed: SocketAddrV4,
-    pub handoff: SocketAddrV4,
-    pub aliases: (Ipv4Addr, u8),
-    pub hint_way: HintWay,
-    pub pin_dir: PathBuf,
-    pub firewall: FirewallPolicy,
-    pub nft: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProxyKind {
-    /// Started and supervised by the agent.
-    Managed,
-    /// The system's own.
-    External,
+    pub(crate) xdp: Option<XdpPlace>,
+    pub(crate) tunnel: Ipv4Addr,
+    pub(crate) placed: SocketAddrV4,
+    pub(crate) handoff: SocketAddrV4,
+    pub(crate) aliases: (Ipv4Addr, u8),
+    pub(crate) hint_way: HintWay,
+    pub(crate) pin_dir: PathBuf,
+    pub(crate) firewall: FirewallPolicy,
+    pub(crate) nft: PathBuf,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyConfig {
-    pub kind: ProxyKind,
-    pub binary: PathBuf,
+    pub(crate) kind: ProxyKind,
+    pub(crate) binary: PathBuf,
     /// Of an external proxy: the file to write, its runtime socket, how to reload it.
-    pub file: PathBuf,
-    pub socket: PathBuf,
-    pub reload_command: String,
-    pub sticky: bool,
+    pub(crate) file: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) reload_command: String,
+    pub(crate) sticky: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct PlatformConfig {
-    pub kind: &'static platform::PlatformKind,
-    pub gateway_host: Host,
-    pub gateway_port: u16,
-    pub user: Option<String>,
-    pub password: Option<String>,
-    pub password_file: Option<PathBuf>,
-    pub embedded_address: SocketAddr,
-    pub embedded_user: String,
+    pub(crate) kind: &'static PlatformKind,
+    pub(crate) gateway_host: Host,
+    pub(crate) gateway_port: u16,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) embedded_address: SocketAddr,
+    pub(crate) embedded_user: String,
     /// Instead of the label `dfaas.maxrate`.
-    pub rate_limits: BTreeMap<FunctionName, u32>,
+    pub(crate) rate_limits: BTreeMap<FunctionName, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StrategyConfig {
-    pub strategy: Strategy,
+    pub(crate) strategy: Strategy,
     /// The original's arithmetic, for comparison.
-    pub compat: bool,
-    pub period: Duration,
-    pub rate_window: Duration,
-    pub burst: Duration,
-    pub grant_lifetime: Duration,
+    pub(crate) compat: bool,
+    pub(crate) period: Duration,
+    pub(crate) rate_window: Duration,
+    pub(crate) burst: Duration,
+    pub(crate) grant_lifetime: Duration,
 }
 
 /// All that is wrong with the settings.
@@ -144,91 +143,156 @@ impl Config {
         interface_address: impl Fn(&str) -> Option<Ipv4Addr>,
     ) -> Result<Self, InvalidConfig> {
         let mut read = Reader::new(resolved);
-        let interface: String = read.parse("AGENT_INTERFACE");
-        let own = interface_address(&interface);
-        let node_ip: Host = read.parse_or("AGENT_NODE_IP", || own.map(|a| a.to_string()));
-        let as_v4 = |host: &Host| host.as_str().parse::<Ipv4Addr>().ok();
-        let fallback = own.or_else(|| as_v4(&node_ip)).map(|a| a.to_string());
-        let service_ip: Ipv4Addr = read.parse_or("AGENT_SERVICE_ADDRESS", || fallback.clone());
-        let tunnel: Ipv4Addr = read.parse_or("AGENT_TUNNEL_ADDRESS", || fallback.clone());
-        let state_dir: PathBuf = read.parse("AGENT_STATE_DIR");
-        let run_dir: PathBuf = read.parse("AGENT_RUN_DIR");
-        let config = Self {
-            debug: read.bool("AGENT_DEBUG"),
-            log_datetime: read.bool("AGENT_LOG_DATETIME"),
-            log_colors: read.bool("AGENT_LOG_COLORS"),
+        // All of them, so that each tells what is wrong with it.
+        let addresses = read.get(&keys::INTERFACE).and_then(|name| addresses(&mut read, interface_address(&name)));
+        let overlay = OverlayConfig::read(&mut read);
+        let planning = PlanningConfig::read(&mut read);
+        let platform = PlatformConfig::read(&mut read);
+        let built = (|| Self::build(&read, addresses?, overlay?, planning?, platform?))();
+        read.finish(built)
+    }
+
+    fn build(
+        read: &Reader<'_>,
+        addresses: Addresses,
+        overlay: OverlayConfig,
+        planning: PlanningConfig,
+        platform: PlatformConfig,
+    ) -> Option<Self> {
+        Some(Self {
+            debug: read.get(&keys::DEBUG)?,
+            log_datetime: read.get(&keys::LOG_DATETIME)?,
+            log_colors: read.get(&keys::LOG_COLORS)?,
             node: NodeConfig {
-                host: node_ip,
-                service: SocketAddrV4::new(service_ip, read.port("AGENT_SERVICE_PORT")),
-                peer_port: read.port("AGENT_PEER_PORT"),
+                host: addresses.node,
+                service: SocketAddrV4::new(addresses.service, read.get(&keys::SERVICE_PORT)?),
+                peer_port: read.get(&keys::PEER_PORT)?,
             },
-            overlay: OverlayConfig::read(&mut read, state_dir.join("privatekey.pem")),
-            kernel: KernelConfig {
-                mode: read.auto("AGENT_MODE"),
-                xdp: read.choice(
-                    "AGENT_XDP",
-                    &[("auto", None), ("native", Some(XdpPlace::Native)), ("generic", Some(XdpPlace::Generic))],
-                ),
-                tunnel,
-                placed: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.port("AGENT_PLACED_PORT")),
-                handoff: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.port("AGENT_HANDOFF_PORT")),
-                aliases: read.aliases(),
-                hint_way: read.choice(
-                    "AGENT_HINT",
-                    &[("auto", HintWay::Auto), ("metadata", HintWay::Metadata), ("source", HintWay::Source)],
-                ),
-                pin_dir: read
-                    .optional("AGENT_PIN_DIR")
-                    .unwrap_or_else(|| PathBuf::from(format!("/sys/fs/bpf/dfaas/{interface}"))),
-                firewall: read.choice(
-                    "AGENT_FIREWALL",
-                    &[FirewallPolicy::Manage, FirewallPolicy::Check, FirewallPolicy::Off].map(|p| (p.name(), p)),
-                ),
-                nft: read.parse("AGENT_NFT_BINARY"),
-                interface,
-            },
-            proxy: ProxyConfig {
-                kind: read.choice("AGENT_PROXY", &[("managed", ProxyKind::Managed), ("external", ProxyKind::External)]),
-                binary: read.parse("AGENT_HAPROXY_BINARY"),
-                file: read.parse("AGENT_HAPROXY_CONFIG_FILE"),
-                socket: read.parse("AGENT_HAPROXY_SOCKET"),
-                reload_command: read.parse("AGENT_HAPROXY_RELOAD_COMMAND"),
-                sticky: read.bool("AGENT_STICKY"),
-            },
-            platform: PlatformConfig {
-                kind: read.choice("AGENT_PLATFORM", &platform::KINDS.map(|kind| (kind.name, kind))),
-                gateway_host: read.parse("AGENT_OPENFAAS_HOST"),
-                gateway_port: read.port("AGENT_OPENFAAS_PORT"),
-                user: read.optional("AGENT_OPENFAAS_USER"),
-                password: read.optional("AGENT_OPENFAAS_PASSWORD"),
-                password_file: read.optional("AGENT_OPENFAAS_PASSWORD_FILE"),
-                embedded_address: read.parse("AGENT_EMBEDDED_ADDRESS"),
-                embedded_user: read.parse("AGENT_EMBEDDED_USER"),
-                rate_limits: read.rate_limits(),
-            },
-            strategy: StrategyConfig {
-                strategy: read.parse("AGENT_STRATEGY"),
-                compat: read.bool("AGENT_COMPAT"),
-                period: read.duration("AGENT_RECALC_PERIOD", Duration::from_secs(1)),
-                rate_window: read.duration("AGENT_RATE_WINDOW", Duration::from_millis(100)),
-                burst: read.duration("AGENT_BURST", Duration::ZERO),
-                grant_lifetime: read.duration("AGENT_GRANT_LIFETIME", Duration::from_secs(1)),
-            },
-            planning: PlanningConfig::read(&mut read),
-            http_address: read.parse("AGENT_HTTP_ADDRESS"),
-            state_dir,
-            run_dir,
-            detach_on_exit: read.bool("AGENT_DETACH_ON_EXIT"),
-        };
-        read.unused();
-        read.finish()?;
-        Ok(config)
+            overlay,
+            kernel: KernelConfig::read(read, addresses.tunnel)?,
+            proxy: ProxyConfig::read(read)?,
+            platform,
+            strategy: StrategyConfig::read(read)?,
+            planning,
+            http_address: read.get(&keys::HTTP_ADDRESS)?,
+            state_dir: read.get(&keys::STATE_DIR)?,
+            run_dir: read.get(&keys::RUN_DIR)?,
+            detach_on_exit: read.get(&keys::DETACH_ON_EXIT)?,
+            remarks: read.remarks.clone(),
+        })
     }
 
     /// What peers must do to count.
     pub(crate) fn terms(&self) -> Terms {
         let strategy = &self.strategy;
         Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
+    }
+
+    /// Addresses this node answers on for others.
+    pub(crate) fn node_address(&self) -> IpAddr {
+        IpAddr::V4(*self.node.service.ip())
+    }
+}
+
+struct Addresses {
+    node: Host,
+    service: Ipv4Addr,
+    tunnel: Ipv4Addr,
+}
+
+/// Those that are given; else the interface's own, or the one that other nodes are told.
+fn addresses(read: &mut Reader<'_>, own: Option<Ipv4Addr>) -> Option<Addresses> {
+    let (node, service, tunnel) =
+        (read.get(&keys::NODE_IP)?, read.get(&keys::SERVICE_ADDRESS)?, read.get(&keys::TUNNEL_ADDRESS)?);
+    let told = node.as_ref().and_then(|host| host.as_str().parse().ok());
+    let fallback = own.or(told);
+    let node = node.or_else(|| own?.to_string().parse().ok());
+    let (service, tunnel) = (service.or(fallback), tunnel.or(fallback));
+    let missing = [
+        (keys::NODE_IP.key.name, node.is_none()),
+        (keys::SERVICE_ADDRESS.key.name, service.is_none()),
+        (keys::TUNNEL_ADDRESS.key.name, tunnel.is_none()),
+    ];
+    let missing: Vec<_> = missing.iter().filter(|one| one.1).map(|one| one.0).collect();
+    if !missing.is_empty() {
+        let text = format!("expected an interface with an IPv4 address, or else {}", missing.join(", "));
+        read.wrong(&keys::INTERFACE.key, text);
+    }
+    Some(Addresses { node: node?, service: service?, tunnel: tunnel? })
+}
+
+impl KernelConfig {
+    fn read(read: &Reader<'_>, tunnel: Ipv4Addr) -> Option<Self> {
+        let interface = read.get(&keys::INTERFACE)?;
+        Some(Self {
+            mode: read.get(&keys::MODE)?,
+            xdp: read.get(&keys::XDP)?,
+            tunnel,
+            placed: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.get(&keys::PLACED_PORT)?),
+            handoff: SocketAddrV4::new(Ipv4Addr::LOCALHOST, read.get(&keys::HANDOFF_PORT)?),
+            aliases: read.get(&keys::ALIAS_RANGE)?,
+            hint_way: read.get(&keys::HINT)?,
+            pin_dir: read
+                .get(&keys::PIN_DIR)?
+                .unwrap_or_else(|| PathBuf::from(format!("/sys/fs/bpf/dfaas/{interface}"))),
+            firewall: read.get(&keys::FIREWALL)?,
+            nft: read.get(&keys::NFT_BINARY)?,
+            interface,
+        })
+    }
+}
+
+impl ProxyConfig {
+    fn read(read: &Reader<'_>) -> Option<Self> {
+        Some(Self {
+            kind: read.get(&keys::PROXY)?,
+            binary: read.get(&keys::HAPROXY_BINARY)?,
+            file: read.get(&keys::HAPROXY_CONFIG_FILE)?,
+            socket: read.get(&keys::HAPROXY_SOCKET)?,
+            reload_command: read.get(&keys::HAPROXY_RELOAD_COMMAND)?,
+            sticky: read.get(&keys::STICKY)?,
+        })
+    }
+}
+
+impl PlatformConfig {
+    fn read(read: &mut Reader<'_>) -> Option<Self> {
+        let user = read.get(&keys::OPENFAAS_USER)?;
+        let (password, password_file) = (read.get(&keys::OPENFAAS_PASSWORD)?, read.get(&keys::OPENFAAS_PASSWORD_FILE)?);
+        match (&user, password.is_some() || password_file.is_some()) {
+            (Some(_), false) => read.wrong(
+                &keys::OPENFAAS_USER.key,
+                "without a password, expected AGENT_OPENFAAS_PASSWORD_FILE or AGENT_OPENFAAS_PASSWORD too",
+            ),
+            (None, true) => {
+                read.wrong(&keys::OPENFAAS_USER.key, "not given, expected the name that goes with the password");
+            }
+            _ => {}
+        }
+        Some(Self {
+            kind: read.get(&keys::PLATFORM)?,
+            gateway_host: read.get(&keys::OPENFAAS_HOST)?,
+            gateway_port: read.get(&keys::OPENFAAS_PORT)?,
+            user,
+            password,
+            password_file,
+            embedded_address: read.get(&keys::EMBEDDED_ADDRESS)?,
+            embedded_user: read.get(&keys::EMBEDDED_USER)?,
+            rate_limits: read.get(&keys::RATE_LIMITS)?,
+        })
+    }
+}
+
+impl StrategyConfig {
+    fn read(read: &Reader<'_>) -> Option<Self> {
+        Some(Self {
+            strategy: read.get(&keys::STRATEGY)?,
+            compat: read.get(&keys::COMPAT)?,
+            period: read.get(&keys::RECALC_PERIOD)?,
+            rate_window: read.get(&keys::RATE_WINDOW)?,
+            burst: read.get(&keys::BURST)?,
+            grant_lifetime: read.get(&keys::GRANT_LIFETIME)?,
+        })
     }
 }
 
@@ -300,7 +364,7 @@ mod tests {
         ];
         let file = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let resolved = Resolved::new(&BTreeMap::new(), |_| None, &file);
-        assert!(resolved.unknown.is_empty(), "{:?}", resolved.unknown);
+        assert!(resolved.complaints().is_empty(), "{:?}", resolved.complaints());
         config(&settings).unwrap();
         let error = config(&[("AGENT_REJECTOR_PORT", "x"), ("AGENT_PROMETHEUS_STEP", "5")]).unwrap_err().to_string();
         assert!(error.contains("AGENT_REJECTOR_PORT=\"x\"") && error.contains("AGENT_PROMETHEUS_STEP"), "{error}");
@@ -321,5 +385,34 @@ mod tests {
         assert_eq!(config.strategy.period, Duration::from_secs(90));
         assert_eq!(config.platform.rate_limits.values().copied().collect::<Vec<_>>(), [10, 20]);
         assert_eq!(config.kernel.xdp, Some(XdpPlace::Generic));
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_the_one_thing_named() {
+        let resolve = |pairs: &[(&str, &str)]| {
+            let file = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Config::new(&Resolved::new(&BTreeMap::new(), |_| None, &file), |_| None)
+        };
+        let error = resolve(&[("AGENT_INTERFACE", "nosuch0")]).unwrap_err().to_string();
+        assert!(error.starts_with("1 wrong setting:") && error.contains("AGENT_INTERFACE=\"nosuch0\""), "{error}");
+        // With addresses of its own a node may start before its interface has one.
+        assert_eq!(resolve(&[("AGENT_NODE_IP", "10.0.0.7")]).unwrap().kernel.tunnel, Ipv4Addr::new(10, 0, 0, 7));
+    }
+
+    #[test]
+    fn half_of_a_user_with_password_is_wrong_and_no_password_is_shown() {
+        for given in [("AGENT_OPENFAAS_USER", "admin"), ("AGENT_OPENFAAS_PASSWORD", "hunter2")] {
+            let error = config(&[given]).unwrap_err().to_string();
+            assert!(error.contains("AGENT_OPENFAAS_USER") && !error.contains("hunter2"), "{error}");
+        }
+        config(&[("AGENT_OPENFAAS_USER", "admin"), ("AGENT_OPENFAAS_PASSWORD", "hunter2")]).unwrap();
+    }
+
+    #[test]
+    fn bootstrap_nodes_that_nobody_dials_are_remarked() {
+        let peer = "/ip4/10.0.0.1/tcp/31600/p2p/12D3KooWJ1TsijH7H5F74hfAD5XishQz3sxrmAtVY37GtNd9CqYf";
+        let remarks = config(&[("AGENT_BOOTSTRAP_NODES_LIST", peer)]).unwrap().remarks;
+        assert!(remarks.len() == 1 && remarks[0].contains("AGENT_BOOTSTRAP_NODES is not true"), "{remarks:?}");
+        assert!(config(&[]).unwrap().remarks.is_empty());
     }
 }

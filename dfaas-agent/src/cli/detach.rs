@@ -8,12 +8,13 @@ use dfaas_base::command::runtime;
 
 use super::settings;
 use crate::{
-    config::Config,
+    config::{Config, keys},
     kernel::{firewall, network::Network, pins::Pins},
 };
 
 /// The settings that say what there is to take away.
-const SETTINGS: [&str; 4] = ["AGENT_INTERFACE", "AGENT_PIN_DIR", "AGENT_ALIAS_RANGE", "AGENT_NFT_BINARY"];
+const SETTINGS: [&str; 4] =
+    [keys::INTERFACE.key.name, keys::PIN_DIR.key.name, keys::ALIAS_RANGE.key.name, keys::NFT_BINARY.key.name];
 
 pub(super) fn command() -> Command {
     Command::new("detach")

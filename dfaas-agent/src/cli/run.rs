@@ -13,13 +13,13 @@ use tokio::{
 use super::settings::{self, address_or_none_yet};
 use crate::{
     agent::{self, Order},
-    config::{Config, sources::Resolved},
+    config::{Config, keys, setting::Key, sources::Resolved},
     kernel::{mode::Mode, network::interface_address},
     logging, supervisor,
 };
 
 /// Settings whose default is the interface's address.
-const FROM_INTERFACE: [&str; 2] = ["AGENT_SERVICE_ADDRESS", "AGENT_TUNNEL_ADDRESS"];
+const FROM_INTERFACE: [&Key; 2] = [&keys::SERVICE_ADDRESS.key, &keys::TUNNEL_ADDRESS.key];
 /// How often a missing interface is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What the service manager grants a start that waits, each time.
@@ -45,8 +45,8 @@ pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
     let draft = Config::new(&resolved, address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
     logging::start(&draft)?;
     let config = wait_for_interface(&resolved, &draft)?;
-    for name in &resolved.unknown {
-        tracing::warn!("the settings file has {name}, which this version does not know");
+    for remark in resolved.complaints().iter().chain(&config.remarks) {
+        tracing::warn!("{remark}");
     }
     let signals = follow_signals(args.clone(), resolved)?;
     runtime()?.block_on(agent::run(config, signals))?;
@@ -61,7 +61,7 @@ fn wait_for_interface(resolved: &Resolved, draft: &Config) -> Result<Config> {
         return Ok(config);
     }
     let name = draft.kernel.interface.as_str();
-    let needs_address = FROM_INTERFACE.iter().any(|setting| resolved.text(setting).is_empty());
+    let needs_address = FROM_INTERFACE.iter().any(|key| resolved.text(key).is_empty());
     let mut told = "";
     loop {
         let missing = if nix::net::if_::if_nametoindex(name).is_err() {

@@ -8,8 +8,9 @@ use dfaas_base::BadInput;
 
 use crate::{
     config::{
+        file,
         keys::KEYS,
-        sources::{Resolved, read_file},
+        sources::{Origin, Resolved},
     },
     kernel::network::interface_address,
 };
@@ -49,8 +50,11 @@ pub(super) fn resolve(args: &ArgMatches) -> Result<Resolved> {
     };
     let flags: BTreeMap<_, _> = KEYS.iter().filter_map(|key| given(key.name)).collect();
     let file = match args.get_one::<PathBuf>("config") {
-        Some(path) => read_file(path).map_err(|e| BadInput(format!("{e:#}")))?,
+        Some(path) => file::read(path).map_err(|e| BadInput(format!("{e:#}")))?,
         None => BTreeMap::new(),
     };
-    Ok(Resolved::new(&flags, |name| std::env::var(name).ok(), &file))
+    let mut resolved = Resolved::new(&flags, |name| std::env::var(name).ok(), &file);
+    let environment: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    resolved.note_unknown(&environment, Origin::Environment);
+    Ok(resolved)
 }

@@ -2,9 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::Multiaddr;
 
-use super::values::Reader;
+use super::{
+    keys,
+    reader::Reader,
+    values::{node, nodes},
+};
 
 /// The list of the public libp2p network, for `AGENT_PUBLIC_BOOTSTRAP_NODES`.
 const PUBLIC: [&str; 5] = [
@@ -17,86 +21,94 @@ const PUBLIC: [&str; 5] = [
 
 #[derive(Clone, Debug)]
 pub(crate) struct OverlayConfig {
-    pub listen: Vec<Multiaddr>,
-    pub private_key_file: PathBuf,
-    pub bootstrap: Vec<Multiaddr>,
-    pub topic: String,
-    pub rendezvous: String,
-    pub dht: bool,
-    pub mdns: bool,
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) private_key_file: PathBuf,
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    pub(crate) topic: String,
+    pub(crate) rendezvous: String,
+    pub(crate) dht: bool,
+    pub(crate) mdns: bool,
     /// Between two searches for nodes.
-    pub search_pause: Duration,
+    pub(crate) search_pause: Duration,
     /// The file that says who may take part, read at the start and at every reload; `None`: everybody may.
-    pub members_file: Option<PathBuf>,
-    pub max_connections: u32,
+    pub(crate) members_file: Option<PathBuf>,
+    pub(crate) max_connections: u32,
     /// Broadcasts per second taken from one author.
-    pub message_rate: f64,
-    pub heartbeat: Duration,
-    pub peer_timeout: Duration,
+    pub(crate) message_rate: f64,
+    pub(crate) heartbeat: Duration,
+    pub(crate) peer_timeout: Duration,
 }
 
 impl OverlayConfig {
-    pub(super) fn read(read: &mut Reader<'_>, default_key_file: PathBuf) -> Self {
-        // Accepted because the original has it: here a start never waits for bootstrap nodes.
-        let _ = read.bool("AGENT_BOOTSTRAP_FORCE");
-        let search_pause = read.duration("AGENT_KAD_IDLE_TIME", Duration::ZERO);
-        Self {
-            listen: read.list("AGENT_LISTEN"),
-            private_key_file: read.optional("AGENT_PRIVATE_KEY_FILE").unwrap_or(default_key_file),
-            bootstrap: read.bootstrap(),
-            topic: read.parse("AGENT_PUBSUB_TOPIC"),
-            rendezvous: read.parse("AGENT_RENDEZVOUS"),
-            dht: read.bool("AGENT_KAD_ENABLED"),
-            mdns: read.bool("AGENT_MDNS_ENABLED"),
+    /// `None`: something is wrong, and noted.
+    pub(super) fn read(read: &mut Reader<'_>) -> Option<Self> {
+        let bootstrap = bootstrap(read);
+        Some(Self {
+            listen: read.get(&keys::LISTEN)?,
+            private_key_file: read
+                .get(&keys::PRIVATE_KEY_FILE)?
+                .unwrap_or(read.get(&keys::STATE_DIR)?.join("privatekey.pem")),
+            bootstrap: bootstrap?,
+            topic: read.get(&keys::PUBSUB_TOPIC)?,
+            rendezvous: read.get(&keys::RENDEZVOUS)?,
+            dht: read.get(&keys::KAD_ENABLED)?,
+            mdns: read.get(&keys::MDNS_ENABLED)?,
             // 0 is a minute, as in the original; less than a second helps nobody.
-            search_pause: match search_pause {
+            search_pause: match read.get(&keys::KAD_IDLE_TIME)? {
                 Duration::ZERO => Duration::from_mins(1),
                 pause => pause.max(Duration::from_secs(1)),
             },
-            members_file: read.optional("AGENT_PEERS_FILE"),
-            max_connections: read.whole("AGENT_MAX_CONNECTIONS", 1),
-            message_rate: read.positive("AGENT_MESSAGE_RATE"),
-            heartbeat: read.duration("AGENT_HEARTBEAT", Duration::from_millis(50)),
-            peer_timeout: read.duration("AGENT_PEER_TIMEOUT", Duration::from_millis(200)),
-        }
+            members_file: read.get(&keys::PEERS_FILE)?,
+            max_connections: read.get(&keys::MAX_CONNECTIONS)?,
+            message_rate: read.get(&keys::MESSAGE_RATE)?,
+            heartbeat: read.get(&keys::HEARTBEAT)?,
+            peer_timeout: read.get(&keys::PEER_TIMEOUT)?,
+        })
     }
 }
 
-impl Reader<'_> {
-    /// Bootstrap nodes by the original's rules.
-    fn bootstrap(&mut self) -> Vec<Multiaddr> {
-        let public = self.bool("AGENT_PUBLIC_BOOTSTRAP_NODES");
-        if !self.bool("AGENT_BOOTSTRAP_NODES") {
-            return Vec::new();
+/// Bootstrap nodes by the original's rules.
+fn bootstrap(read: &mut Reader<'_>) -> Option<Vec<Multiaddr>> {
+    if !read.get(&keys::BOOTSTRAP_NODES)? {
+        if read.is_given(&keys::BOOTSTRAP_NODES_LIST) || read.is_given(&keys::BOOTSTRAP_NODES_FILE) {
+            read.remarks
+                .push("bootstrap nodes are given, but not dialled: AGENT_BOOTSTRAP_NODES is not true".to_owned());
         }
-        if public {
-            return PUBLIC.iter().filter_map(|address| address.parse().ok()).collect();
-        }
-        let mut name = "AGENT_BOOTSTRAP_NODES_LIST";
-        let mut addresses: Vec<Multiaddr> = self.list(name);
-        if addresses.is_empty() && self.text(name).is_empty() {
-            name = "AGENT_BOOTSTRAP_NODES_FILE";
-            match std::fs::read_to_string(self.text(name)) {
-                Ok(text) => {
-                    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-                        match line.parse() {
-                            Ok(address) => addresses.push(address),
-                            Err(e) => self.wrong(name, format!("{line:?}: {e}")),
-                        }
-                    }
-                }
-                Err(e) => {
-                    self.wrong(name, format!("bootstrap nodes are wanted, but there is no list, and the file: {e}"));
-                }
-            }
-        }
-        for address in &addresses {
-            if !matches!(address.iter().last(), Some(Protocol::P2p(_))) {
-                self.wrong(name, format!("{address}: expected it to end in /p2p/<node id>"));
-            }
-        }
-        addresses
+        return Some(Vec::new());
     }
+    if read.get(&keys::PUBLIC_BOOTSTRAP_NODES)? {
+        return Some(PUBLIC.iter().filter_map(|address| address.parse().ok()).collect());
+    }
+    let list = &keys::BOOTSTRAP_NODES_LIST;
+    if !read.is_given(list) {
+        return from_file(read);
+    }
+    let found = nodes(&read.get(list)?);
+    found.map_err(|why| read.wrong(&list.key, why)).ok()
+}
+
+fn from_file(read: &mut Reader<'_>) -> Option<Vec<Multiaddr>> {
+    let setting = &keys::BOOTSTRAP_NODES_FILE;
+    let Some(file) = read.get(setting)? else {
+        read.wrong(&setting.key, "not given, expected a file, because bootstrap nodes are wanted and there is no list");
+        return None;
+    };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(e) => {
+            read.wrong(&setting.key, format!("{e}, expected a file, because bootstrap nodes are wanted"));
+            return None;
+        }
+    };
+    let lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim()));
+    let mut addresses = Vec::new();
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        match node(line) {
+            Ok(address) => addresses.push(address),
+            Err(e) => read.wrong(&setting.key, format!("line {number}: {e}")),
+        }
+    }
+    Some(addresses)
 }
 
 #[cfg(test)]
@@ -110,8 +122,8 @@ mod tests {
         let file = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let resolved = Resolved::new(&BTreeMap::new(), |_| None, &file);
         let mut read = Reader::new(&resolved);
-        let config = OverlayConfig::read(&mut read, PathBuf::from("key.pem"));
-        read.finish().map(|()| config)
+        let config = OverlayConfig::read(&mut read);
+        read.finish(config)
     }
 
     #[test]

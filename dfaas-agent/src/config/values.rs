@@ -1,223 +1,193 @@
-//! From text to values. A wrong one is noted and replaced by something harmless, so that all are found in one go.
+//! Readers: from the text of a setting to its value, or why it is none.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
 
-use dfaas_base::duration;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 
-use super::{
-    InvalidConfig,
-    keys::{KEYS, UNUSED},
-    sources::Resolved,
+use dfaas_common::settings::HintWay;
+
+use super::kinds::{ForecasterKind, ProxyKind};
+use crate::{
+    forecast::NodeType,
+    mode::{FirewallPolicy, XdpPlace},
+    name::FunctionName,
+    platform::{self, PlatformKind},
+    strategy::rl_agent::Pace,
 };
-use crate::name::{FunctionName, Host};
 
-/// Something harmless to go on with after a wrong value.
-pub(super) trait Placeholder {
-    fn placeholder() -> Self;
+type Read<T> = Result<T, String>;
+
+fn given(text: &str) -> Read<&str> {
+    if text.is_empty() { Err("not given".to_owned()) } else { Ok(text) }
 }
 
-macro_rules! placeholder {
-    ($($t:ty = $value:expr),* $(,)?) => {$(
-        impl Placeholder for $t {
-            fn placeholder() -> Self {
-                $value
-            }
-        }
-    )*};
+/// For a text that others read, and only if they need it.
+#[allow(clippy::unnecessary_wraps, reason = "a reader like the others")]
+pub(super) fn anything(text: &str) -> Read<String> {
+    Ok(text.to_owned())
 }
 
-placeholder!(
-    String = String::new(),
-    std::path::PathBuf = Self::new(),
-    Ipv4Addr = Ipv4Addr::UNSPECIFIED,
-    std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-    crate::name::Host = "invalid".parse().expect("a valid name"),
-    crate::strategy::Strategy = Self::AllLocal,
-);
-
-pub(super) struct Reader<'a> {
-    resolved: &'a Resolved,
-    errors: Vec<String>,
+pub(super) fn text(text: &str) -> Read<String> {
+    given(text).map(str::to_owned)
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(resolved: &'a Resolved) -> Self {
-        Self { resolved, errors: Vec::new() }
+pub(super) fn path(text: &str) -> Read<PathBuf> {
+    given(text).map(PathBuf::from)
+}
+
+pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Read<T> {
+    given(text)?.parse().map_err(|e: T::Err| e.to_string())
+}
+
+/// `None` if it is empty.
+pub(super) fn optional<T: FromStr<Err: Display>>(text: &str) -> Read<Option<T>> {
+    if text.is_empty() { Ok(None) } else { parsed(text).map(Some) }
+}
+
+/// `None` if it is `auto`.
+pub(super) fn auto<T: FromStr<Err: Display>>(text: &str) -> Read<Option<T>> {
+    if text == "auto" { Ok(None) } else { parsed(text).map(Some) }
+}
+
+/// The original's syntax; an empty text is false.
+pub(super) fn boolean(text: &str) -> Read<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+pub(super) fn port(text: &str) -> Read<u16> {
+    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| "expected a port from 1 to 65535".to_owned())
+}
+
+pub(super) fn optional_port(text: &str) -> Read<Option<u16>> {
+    if text.is_empty() { Ok(None) } else { port(text).map(Some) }
+}
+
+/// A finite number above 0.
+pub(super) fn positive(text: &str) -> Read<f64> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+pub(super) fn whole<const LEAST: u32>(text: &str) -> Read<u32> {
+    let number = text.parse().ok().filter(|number| *number >= LEAST);
+    number.ok_or_else(|| format!("expected a whole number of at least {LEAST}"))
+}
+
+pub(super) fn duration<const LEAST_MS: u64>(text: &str) -> Read<Duration> {
+    let duration = dfaas_base::duration::parse(text).ok_or("expected a duration such as 500ms, 5s or 1m30s")?;
+    let least = Duration::from_millis(LEAST_MS);
+    if duration < least { Err(format!("expected at least {}", dfaas_base::duration::go(least))) } else { Ok(duration) }
+}
+
+pub(super) fn optional_duration(text: &str) -> Read<Option<Duration>> {
+    if text.is_empty() { Ok(None) } else { duration::<0>(text).map(Some) }
+}
+
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Parts between commas, trimmed, empty ones left out.
+pub(super) fn list<T: FromStr<Err: Display>>(text: &str) -> Read<Vec<T>> {
+    parts(text).map(|part| part.parse().map_err(|e| format!("{part:?}: {e}"))).collect()
+}
+
+/// Addresses that say whom one meets there.
+pub(super) fn nodes(text: &str) -> Read<Vec<Multiaddr>> {
+    parts(text).map(node).collect()
+}
+
+pub(super) fn node(text: &str) -> Read<Multiaddr> {
+    let address: Multiaddr = text.parse().map_err(|e| format!("{text:?}: {e}"))?;
+    if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        Ok(address)
+    } else {
+        Err(format!("{address}: expected it to end in /p2p/<node id>"))
+    }
+}
+
+/// Address and length; room for 64 peers.
+pub(super) fn network(text: &str) -> Read<(Ipv4Addr, u8)> {
+    let parsed = text.split_once('/').and_then(|(network, len)| {
+        let (network, len) = (network.parse::<Ipv4Addr>().ok()?, len.parse::<u8>().ok()?);
+        (8..=25).contains(&len).then_some((network, len))
+    });
+    parsed.ok_or_else(|| "expected an IPv4 network of length 8 to 25, such as 169.254.64.0/18".to_owned())
+}
+
+pub(super) fn rate_limits(text: &str) -> Read<BTreeMap<FunctionName, u32>> {
+    let limit = |part: &str| {
+        let (function, rate) = part.split_once('=')?;
+        Some((function.trim().parse().ok()?, rate.trim().parse().ok()?))
+    };
+    let wrong = |part| format!("{part:?}: expected FUNCTION=RATE with a whole number");
+    parts(text).map(|part| limit(part).ok_or_else(|| wrong(part))).collect()
+}
+
+fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Read<T> {
+    let names = || choices.iter().map(|choice| choice.0).collect::<Vec<_>>().join(", ");
+    choices
+        .iter()
+        .find(|choice| choice.0 == text)
+        .map(|choice| choice.1)
+        .ok_or_else(|| format!("expected one of {}", names()))
+}
+
+pub(super) fn xdp_place(text: &str) -> Read<Option<XdpPlace>> {
+    one_of(text, &[("auto", None), ("native", Some(XdpPlace::Native)), ("generic", Some(XdpPlace::Generic))])
+}
+
+pub(super) fn proxy_kind(text: &str) -> Read<ProxyKind> {
+    one_of(text, &[("managed", ProxyKind::Managed), ("external", ProxyKind::External)])
+}
+
+pub(super) fn firewall(text: &str) -> Read<FirewallPolicy> {
+    use FirewallPolicy::{Check, Manage, Off};
+    one_of(text, &[Manage, Check, Off].map(|policy| (policy.name(), policy)))
+}
+
+pub(super) fn hint_way(text: &str) -> Read<HintWay> {
+    one_of(text, &[("auto", HintWay::Auto), ("metadata", HintWay::Metadata), ("source", HintWay::Source)])
+}
+
+pub(super) fn platform_kind(text: &str) -> Read<&'static PlatformKind> {
+    one_of(text, &platform::KINDS.map(|kind| (kind.name, kind)))
+}
+
+pub(super) fn forecaster_kind(text: &str) -> Read<ForecasterKind> {
+    use ForecasterKind::{Measured, Model, Remote};
+    one_of(text, &[("measured", Measured), ("model", Model), ("remote", Remote)])
+}
+
+pub(super) fn node_type(text: &str) -> Read<NodeType> {
+    one_of(text, &[("0", NodeType::Heavy), ("1", NodeType::Mid), ("2", NodeType::Light)])
+}
+
+pub(super) fn pace(text: &str) -> Read<Pace> {
+    one_of(text, &[("periodic", Pace::Periodic), ("stages", Pace::Stages)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_given_only_where_it_may_be() {
+        assert!(text("").is_err() && path("").is_err() && parsed::<Ipv4Addr>("").is_err());
+        assert_eq!((optional::<u16>(""), optional_port(""), boolean("")), (Ok(None), Ok(None), Ok(false)));
     }
 
-    pub(super) fn finish(self) -> Result<(), InvalidConfig> {
-        if self.errors.is_empty() { Ok(()) } else { Err(InvalidConfig(self.errors)) }
-    }
-
-    pub(super) fn text(&self, name: &str) -> &str {
-        self.resolved.text(name)
-    }
-
-    pub(super) fn wrong(&mut self, name: &str, why: impl std::fmt::Display) {
-        let text = self.resolved.text(name);
-        self.errors.push(format!("{name}={text:?} ({}): {why}", self.resolved.origin(name)));
-    }
-
-    fn expected(name: &str) -> &'static str {
-        KEYS.iter().find(|key| key.name == name).map_or("a value", |key| key.value)
-    }
-
-    pub(super) fn parse<T: FromStr<Err: std::fmt::Display> + Placeholder>(&mut self, name: &str) -> T {
-        self.parse_or(name, || None)
-    }
-
-    /// The setting, or what `fallback` finds for one that is not given.
-    pub(super) fn parse_or<T: FromStr<Err: std::fmt::Display> + Placeholder>(
-        &mut self,
-        name: &str,
-        fallback: impl FnOnce() -> Option<String>,
-    ) -> T {
-        let mut text = self.resolved.text(name).to_owned();
-        if text.is_empty() {
-            if let Some(found) = fallback() {
-                text = found;
-            } else {
-                self.wrong(name, format!("not given, expected {}", Self::expected(name)));
-                return T::placeholder();
-            }
-        }
-        text.parse().unwrap_or_else(|e: T::Err| {
-            self.wrong(name, format!("{e} (expected {})", Self::expected(name)));
-            T::placeholder()
-        })
-    }
-
-    pub(super) fn optional<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        let text = self.resolved.text(name);
-        if text.is_empty() {
-            return None;
-        }
-        text.parse().map_err(|e| self.wrong(name, e)).ok()
-    }
-
-    /// `auto` is `None`.
-    pub(super) fn auto<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        if self.resolved.text(name) == "auto" { None } else { self.optional(name) }
-    }
-
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
-        let text = self.resolved.text(name);
-        choices.iter().find(|c| c.0 == text).map_or_else(
-            || {
-                self.wrong(name, format!("expected {}", Self::expected(name)));
-                choices[0].1
-            },
-            |c| c.1,
-        )
-    }
-
-    /// The original's syntax; an empty text is false.
-    pub(super) fn bool(&mut self, name: &str) -> bool {
-        match self.resolved.text(name) {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
-            "0" | "f" | "F" | "FALSE" | "false" | "False" | "" => false,
-            _ => {
-                self.wrong(name, "expected true or false");
-                false
-            }
-        }
-    }
-
-    pub(super) fn port(&mut self, name: &str) -> u16 {
-        match self.resolved.text(name).parse() {
-            Ok(port) if port != 0 => port,
-            _ => {
-                self.wrong(name, "expected a port from 1 to 65535");
-                1
-            }
-        }
-    }
-
-    /// A finite number above 0.
-    pub(super) fn positive(&mut self, name: &str) -> f64 {
-        match self.resolved.text(name).parse() {
-            Ok(number) if f64::is_finite(number) && number > 0.0 => number,
-            _ => {
-                self.wrong(name, "expected a number above 0");
-                1.0
-            }
-        }
-    }
-
-    /// The syntax of settings that have no effect here.
-    pub(super) fn unused(&mut self) {
-        for key in KEYS.iter().filter(|key| key.help == UNUSED && !self.resolved.text(key.name).is_empty()) {
-            match key.value {
-                "PORT" => _ = self.port(key.name),
-                "DURATION" => _ = self.duration(key.name, Duration::ZERO),
-                "HOST" => _ = self.optional::<Host>(key.name),
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn whole(&mut self, name: &str, least: u32) -> u32 {
-        match self.resolved.text(name).parse() {
-            Ok(number) if number >= least => number,
-            _ => {
-                self.wrong(name, format!("expected a whole number of at least {least}"));
-                least
-            }
-        }
-    }
-
-    pub(super) fn duration(&mut self, name: &str, least: Duration) -> Duration {
-        match duration::parse(self.resolved.text(name)) {
-            Some(duration) if duration >= least => duration,
-            Some(_) => {
-                self.wrong(name, format!("expected at least {least:?}"));
-                least
-            }
-            None => {
-                self.wrong(name, "expected a duration such as 500ms, 5s or 1m30s");
-                least
-            }
-        }
-    }
-
-    /// Parts between commas, trimmed, empty ones left out.
-    pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(&mut self, name: &str) -> Vec<T> {
-        let mut values = Vec::new();
-        for part in self.resolved.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            match part.parse() {
-                Ok(value) => values.push(value),
-                Err(e) => self.wrong(name, format!("{part:?}: {e}")),
-            }
-        }
-        values
-    }
-
-    pub(super) fn aliases(&mut self) -> (Ipv4Addr, u8) {
-        let name = "AGENT_ALIAS_RANGE";
-        let parsed = self.resolved.text(name).split_once('/').and_then(|(network, len)| {
-            let (network, len) = (network.parse::<Ipv4Addr>().ok()?, len.parse::<u8>().ok()?);
-            // 64 peers must fit.
-            (8..=25).contains(&len).then_some((network, len))
-        });
-        parsed.unwrap_or_else(|| {
-            self.wrong(name, "expected an IPv4 network of length 8 to 25, such as 169.254.64.0/18");
-            (Ipv4Addr::UNSPECIFIED, 18)
-        })
-    }
-
-    pub(super) fn rate_limits(&mut self) -> BTreeMap<FunctionName, u32> {
-        let name = "AGENT_RATE_LIMITS";
-        let mut limits = BTreeMap::new();
-        for part in self.resolved.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let parsed =
-                part.split_once('=').and_then(|(f, rate)| Some((f.trim().parse().ok()?, rate.trim().parse().ok()?)));
-            match parsed {
-                Some((function, rate)) => {
-                    limits.insert(function, rate);
-                }
-                None => self.wrong(name, format!("{part:?}: expected FUNCTION=RATE with a whole number")),
-            }
-        }
-        limits
+    #[test]
+    fn bounds_are_kept_and_named() {
+        assert_eq!(duration::<200>("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration::<200>("199ms"), Err("expected at least 200ms".to_owned()));
+        assert!(whole::<10>("9").unwrap_err().contains("at least 10"));
+        assert!(["0", "-1", "inf", "nan", ""].iter().all(|bad| positive(bad).is_err()));
+        assert!(["0", "65536", "-1", ""].iter().all(|bad| port(bad).is_err()));
+        assert!(["10.0.0.0/7", "10.0.0.0/26", "10.0.0.0", "::/16"].iter().all(|bad| network(bad).is_err()));
     }
 }
