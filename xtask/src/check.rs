@@ -1,10 +1,11 @@
 //! Everything about the text of the code: format, lints, documentation, licences, names of single machines.
 
+mod dependencies;
 mod deploy;
 mod layers;
 mod licences;
 mod machine_names;
-mod spdx;
+mod packages;
 
 use std::{process::Command, time::Duration};
 
@@ -29,13 +30,15 @@ pub(crate) struct CheckArgs {
 
 type Check = (&'static str, fn(&Project) -> Result<()>);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 10] = [
     ("format", format),
     ("host lints", host_lints),
+    ("parts alone", parts_alone),
     ("kernel lints", build_ebpf::lint),
     ("documentation", documentation),
     ("layers", layers::check),
     ("licences", licences::check),
+    ("dependencies", dependencies::check),
     ("example settings", deploy::check),
     ("names of single machines", machine_names::check),
 ];
@@ -67,6 +70,18 @@ fn host_lints(project: &Project) -> Result<()> {
     let mut cargo = project.cargo();
     cargo.args(["clippy", "--workspace", "--exclude", "dfaas-ebpf", "--all-targets", "--", "-D", "warnings"]);
     Step::new("clippy", with_component(cargo), LIMIT).run(project).map(drop)
+}
+
+/// The program with none and with one of its features: what only both together bring in is not to be missed.
+fn parts_alone(project: &Project) -> Result<()> {
+    for features in ["", "load", "simulate"] {
+        let mut cargo = project.cargo();
+        cargo.args(["clippy", "--package", "dfaas-program", "--bins", "--no-default-features", "--features", features]);
+        cargo.args(["--", "-D", "warnings"]);
+        let name = if features.is_empty() { "no feature" } else { features };
+        Step::new(format!("program with {name}"), with_component(cargo), LIMIT).run(project)?;
+    }
+    Ok(())
 }
 
 /// Cargo itself says how to add a missing rustfmt or clippy; in English, so that logs are alike.

@@ -84,7 +84,8 @@ enum Command {
     /// Everything about the text of the code: format, lints, documentation, licences, names
     ///
     /// rustfmt; clippy for the host; clippy (or, where the kernel-side compiler has none, the compiler with -D warnings)
-    /// for the kernel programs; rustdoc without warnings; modules against circles and xtask/layers.txt; licences of all dependencies against xtask/licences.txt; the
+    /// for the kernel programs; rustdoc without warnings; modules against circles and xtask/layers.txt; licences of all dependencies against
+    /// xtask/licences.txt, their names and versions against xtask/dependencies.txt; the program with single features; the
     /// example settings in deploy against those the agent knows; no folders or package mirrors of a single machine in
     /// tracked files. All are run, then the failed ones are named.
     Check(check::CheckArgs),
