@@ -92,7 +92,7 @@ fn with_component(mut cargo: Command) -> Command {
 
 fn documentation(project: &Project) -> Result<()> {
     let mut cargo = project.cargo();
-    cargo.args(["doc", "--workspace", "--exclude", "dfaas-ebpf", "--no-deps"]);
+    cargo.args(["doc", "--workspace", "--exclude", "dfaas-ebpf", "--no-deps", "--document-private-items"]);
     cargo.env("RUSTDOCFLAGS", "-D warnings");
     Step::new("rustdoc", cargo, LIMIT).run(project).map(drop)
 }
