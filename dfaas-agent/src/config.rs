@@ -16,7 +16,7 @@ mod values;
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     path::PathBuf,
     time::Duration,
 };
@@ -186,11 +186,6 @@ impl Config {
     pub(crate) fn terms(&self) -> Terms {
         let strategy = &self.strategy;
         Terms { timeout: self.overlay.peer_timeout, period: strategy.period, strategy: strategy.strategy }
-    }
-
-    /// Addresses this node answers on for others.
-    pub(crate) fn node_address(&self) -> IpAddr {
-        IpAddr::V4(*self.node.service.ip())
     }
 }
 
