@@ -193,10 +193,12 @@ impl Node {
         serde_json::from_str(text.trim()).with_context(|| format!("status of {}", self.name))
     }
 
-    /// Instructions that this kernel's verifier went through, by program; empty where the guest has no bpftool.
+    /// Instructions that this kernel's verifier went through, by program. Told by the kernel of programs that the agent
+    /// has open; names are bpftool's, and none are told in a guest without it.
     pub(super) fn verified(&mut self) -> BTreeMap<String, u64> {
-        let text = self.guest.run("bpftool -j prog show", SHORT).unwrap_or_default();
-        verified_in(&text)
+        let mut ask = |line| self.guest.run(line, SHORT).unwrap_or_default();
+        let counts = ask("cat /proc/$(pidof dfaas-agent)/fdinfo/* | grep -E '^(prog_id|verified_insns)'");
+        verified_in(&counts, &ask("bpftool -j prog show"))
     }
 
     /// Writes down what the agent has said and how it is.
@@ -214,13 +216,20 @@ impl Node {
     }
 }
 
-fn verified_in(text: &str) -> BTreeMap<String, u64> {
-    let programs: Vec<serde_json::Value> = serde_json::from_str(text.trim()).unwrap_or_default();
-    let ours = programs.iter().filter_map(|program| {
-        let name = program["name"].as_str().filter(|name| name.starts_with("dfaas"))?;
-        Some((name.to_owned(), program["verified_insns"].as_u64()?))
-    });
-    ours.collect()
+/// Every count belongs to the number that was told before it.
+fn verified_in(counts: &str, programs: &str) -> BTreeMap<String, u64> {
+    let programs: Vec<serde_json::Value> = serde_json::from_str(programs.trim()).unwrap_or_default();
+    let name =
+        |id: u64| programs.iter().find(|program| program["id"] == id).and_then(|program| program["name"].as_str());
+    let (mut verified, mut id) = (BTreeMap::new(), 0);
+    for (key, value) in counts.lines().filter_map(|line| line.split_once(':')) {
+        match (key, value.trim().parse()) {
+            ("prog_id", Ok(value)) => id = value,
+            (_, Ok(value)) => verified.extend(name(id).map(|name| (name.to_owned(), value))),
+            (_, Err(_)) => {}
+        }
+    }
+    verified
 }
 
 /// Its status once it is ready.
@@ -269,10 +278,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verifiers_work_on_our_programs_is_told_and_on_others_is_not() {
-        let text = r#"[{"id":2,"type":"xdp","name":"dfaas_xdp","verified_insns":99},{"name":"hid","verified_insns":5},
-                       {"name":"dfaas_pass"}]"#;
-        assert_eq!(verified_in(text), BTreeMap::from([("dfaas_xdp".to_owned(), 99)]));
-        assert!(verified_in("bpftool: not found").is_empty());
+    fn the_verifiers_work_is_told_of_the_program_that_was_named_before_it() {
+        let counts = "prog_id:\t7\nprog_id:\t2\nverified_insns:\t99\nprog_id:\t3\nverified_insns:\t5\n";
+        let programs = r#"[{"id":2,"type":"xdp","name":"dfaas_xdp"},{"id":7,"name":"dfaas_tc_in"}]"#;
+        assert_eq!(verified_in(counts, programs), BTreeMap::from([("dfaas_xdp".to_owned(), 99)]));
+        assert!(verified_in("", "bpftool: not found").is_empty());
     }
 }
