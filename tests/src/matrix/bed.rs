@@ -33,6 +33,8 @@ const SHORT: Duration = Duration::from_mins(1);
 const SETTLE: Duration = Duration::from_mins(4);
 const POLL: Duration = Duration::from_millis(500);
 const STATUS: &str = "wget -q -O - http://127.0.0.1:8090/status";
+/// Where each thread of the agent waits in the kernel.
+const THREADS: &str = "for t in /proc/$(pidof dfaas-agent)/task/*; do echo $(cat $t/comm $t/stat); cat $t/stack; done";
 const AGENT_LOG: &str = "/tmp/agent.log";
 
 /// What the functions of each node may take, calls per second: `figlet` is served by both, `shasum` by the second
@@ -203,7 +205,12 @@ impl Node {
 
     /// Writes down what the agent has said and how it is.
     pub(super) fn keep_log(&mut self, folder: &Path) -> Result<()> {
-        let lines = [format!("tail -n 200 {AGENT_LOG}"), "dmesg | tail -n 30".to_owned(), STATUS.to_owned()];
+        let lines = [
+            format!("tail -n 200 {AGENT_LOG}"),
+            "dmesg | tail -n 30".to_owned(),
+            THREADS.to_owned(),
+            STATUS.to_owned(),
+        ];
         let texts = lines.map(|line| self.guest.run(&line, SHORT).unwrap_or_else(|error| format!("{error:#}")));
         let file = folder.join(format!("{}.agent", self.name));
         fs::write(&file, texts.join("\n")).with_context(|| format!("cannot write {}", file.display()))
