@@ -42,6 +42,8 @@ const AGENT_LOG: &str = "/tmp/agent.log";
 const LIMITS: [&str; 2] = ["figlet=200,shasum=0,ocr=200,env=1", "figlet=200,shasum=200,ocr=0,env=1"];
 /// An emulated machine may stand still for seconds: its peer is not to take it for dead.
 const PATIENCE: &str = "--peer-timeout 60s --grant-lifetime 5m --burst 2s";
+/// A guest has neither rules of a firewall nor the program that reads them.
+const NO_FIREWALL: &str = "--firewall off";
 /// A node without another one serves all.
 const LIMITS_ALONE: &str = "figlet=200,shasum=200,ocr=200,env=1";
 
@@ -185,7 +187,7 @@ impl Node {
         let xdp = xdp.map_or("auto".to_owned(), |place| place.to_string());
         let line = format!(
             "RUST_BACKTRACE=1 dfaas-agent run --interface eth0 --xdp {xdp} --platform embedded \
-             --rate-limits {limits} {PATIENCE} {bootstrap} > {AGENT_LOG} 2>&1 &"
+             --rate-limits {limits} {PATIENCE} {NO_FIREWALL} {bootstrap} > {AGENT_LOG} 2>&1 &"
         );
         self.guest.run(&line, SHORT).map(drop)
     }
