@@ -1,6 +1,6 @@
 //! Nodes on a kernel of a distribution and on drivers of network cards: guests under QEMU, a client beside them.
 //!
-//! What `cargo xtask matrix` tries at length, in one cell. The kernel is fetched by `cargo xtask matrix --fetch`; the
+//! What `cargo xtask matrix` tries at length, in two cells. The kernel is fetched by `cargo xtask matrix --fetch`; the
 //! agent is the one that was built beside the tests.
 
 #![forbid(unsafe_code)]
@@ -39,4 +39,11 @@ fn a_node_on_virtio_serves_echoes_and_refuses_in_the_driver() {
     let cell = tried(&["virtio"]);
     assert_eq!(cell.text(), "handoff, native, ok");
     assert_eq!(cell.cases.len(), Case::ALL.iter().filter(|case| !case.needs_peer()).count());
+}
+
+#[test]
+fn a_driver_without_room_for_metadata_places_and_hands_over_every_call() {
+    let cell = tried(&["vmxnet3", "virtio"]);
+    assert_eq!(cell.text(), "handoff, native, ok");
+    assert_eq!(cell.cases.len(), Case::ALL.len());
 }
