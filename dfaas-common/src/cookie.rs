@@ -25,6 +25,18 @@ pub enum Kind {
     First = 2,
 }
 
+impl Kind {
+    /// What is no kind's number is nothing of ours.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Later,
+            2 => Self::First,
+            _ => Self::Foreign,
+        }
+    }
+}
+
 /// Keys of the cookie and when the second takes over. Map value; the agent moves `next` to `current` and draws a new
 /// one with `switch_epoch` in the future, so no epoch ever has two keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

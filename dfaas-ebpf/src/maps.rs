@@ -197,9 +197,9 @@ pub(crate) enum Older {
 
 /// Records the decision for a connection; false if the table is full.
 #[inline(always)]
-pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: u32) -> bool {
+pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: Older) -> bool {
     let stored = FORWARDED.insert(key, flow, 0).is_ok();
-    if stored && older == Older::Decided as u32 {
+    if stored && older == Older::Decided {
         remove_decided(key);
     }
     stored
@@ -207,8 +207,8 @@ pub(crate) fn insert_forwarded(key: &FlowKey, flow: &Flow, older: u32) -> bool {
 
 /// Records the decision for a connection. A failure does no harm: the next packet is judged by its cookie.
 #[inline(always)]
-pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: u32) {
-    if older == Older::Forwarded as u32 {
+pub(crate) fn insert_decided(key: &FlowKey, flow: &Flow, older: Older) {
+    if older == Older::Forwarded {
         let _ = FORWARDED.remove(key);
     }
     put_decided(key, flow);

@@ -22,6 +22,7 @@ use aya_ebpf::{
 };
 use dfaas_common::{
     flow::Flow,
+    hint::Hint,
     packet::{Mac, Segment},
     verdict::{Action, Verdict},
 };
@@ -33,37 +34,63 @@ use crate::{
     pick::{NOBODY, Picked},
 };
 
-/// What is to be done next.
+/// What is to be done next with a packet that came in by the network.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-enum Act {
-    /// Nothing: the verdict stands.
-    Nothing = 0,
-    // Further decisions.
+enum Next {
+    /// Nothing: it is decided.
+    Decided = 0,
     /// A tunnel packet: look inside.
     OpenTunnel,
     /// A client's first packet: choose, and record it.
-    First,
+    Choose,
+}
+
+/// The same of a tunnel packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Inside {
+    Decided = 0,
     /// A connection from a peer: take it or not.
     Admit,
     /// A connection that a peer sent back: choose again, and record it.
     TakeBack,
-    // Rewriting. Arguments are in the plan's `a` and `b`.
+}
+
+/// An answer of this node's own.
+#[derive(Clone, Copy)]
+struct Refusal {
+    /// Our sequence number.
+    sequence: u32,
+    /// Index of the text.
+    answer: u32,
+}
+
+/// How the packet is rewritten.
+#[derive(Clone, Copy)]
+enum Rewrite {
+    Nothing,
     SynAck,
-    /// `a`: our sequence number, `b`: index of the answer.
-    Answer,
-    /// `a`: our sequence number.
-    Ack,
-    /// `a`: peer, `b`: non-zero if this is a FIRST.
-    Encapsulate,
-    /// `a`: peer, `b`: kind of hint for TC.
-    PassInner,
+    Answer(Refusal),
+    /// A bare acknowledgement.
+    Ack {
+        sequence: u32,
+    },
+    Encapsulate {
+        peer: u32,
+        /// With a tag, not with the token.
+        first: bool,
+    },
+    /// To the stack, without the tunnel.
+    PassInner(Hint),
     /// To the client whose link-layer address is in the plan.
     ReturnInner,
-    /// Take the tunnel off, then `Answer`.
-    AnswerInner,
-    /// `a`: the next peer.
-    HandOn,
+    /// Take the tunnel off, then answer.
+    AnswerInner(Refusal),
+    /// To the next peer.
+    HandOn {
+        peer: u32,
+    },
 }
 
 /// What the stages tell each other.
@@ -71,8 +98,9 @@ enum Act {
 struct Plan {
     /// [`Verdict::code`].
     code: u32,
-    a: u32,
-    b: u32,
+    rewrite: Rewrite,
+    /// Of a tunnel packet: the peer that sent it.
+    sender: u32,
     /// Where the segment's payload starts in the frame.
     payload_at: u32,
     segment: Segment,
@@ -84,8 +112,8 @@ struct Plan {
     ifindex: u32,
     /// For events.
     source: u32,
-    /// [`Older`]: saves looking for what has to give way to a new decision.
-    older: u32,
+    /// Saves looking for what has to give way to a new decision.
+    older: Older,
     /// [`RENEWED`](dfaas_common::tunnel::RENEWED) if this is the first packet of another connection than the last one known of
     /// its client port. Never for one that is repeated: it may be its own connection's socket that is found.
     marks: u8,
@@ -96,8 +124,8 @@ impl Plan {
     fn new() -> Self {
         Self {
             code: Verdict::NotSteered.code(),
-            a: 0,
-            b: 0,
+            rewrite: Rewrite::Nothing,
+            sender: NOBODY,
             payload_at: 0,
             segment: Segment::NONE,
             picked: Picked::BY_PROXY,
@@ -105,24 +133,21 @@ impl Plan {
             mac: Mac::default(),
             ifindex: 0,
             source: 0,
-            older: Older::Nowhere as u32,
+            older: Older::Nowhere,
             marks: 0,
         }
     }
 
-    /// Nothing more to do.
+    /// The packet stays as it is.
     #[inline(always)]
-    fn done(&mut self, verdict: Verdict) -> u32 {
+    fn leave(&mut self, verdict: Verdict) {
         self.code = verdict.code();
-        Act::Nothing as u32
     }
 
     #[inline(always)]
-    fn then(&mut self, act: Act, a: u32, b: u32, verdict: Verdict) -> u32 {
-        self.a = a;
-        self.b = b;
+    fn rewrite(&mut self, rewrite: Rewrite, verdict: Verdict) {
+        self.rewrite = rewrite;
         self.code = verdict.code();
-        act as u32
     }
 
     /// Where answers to the client of this flow go.
@@ -140,8 +165,12 @@ impl Plan {
 pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
     let x = Xdp::new(ctx);
     let mut plan = Plan::new();
-    let act = if x.is_forged() { plan.done(Verdict::HintForged) } else { decide_all(x, &mut plan) };
-    let failed = rewrite(x, act, &plan);
+    if x.is_forged() {
+        plan.leave(Verdict::HintForged);
+    } else {
+        decide_all(x, &mut plan);
+    }
+    let failed = rewrite(x, &plan);
     let code = if failed == 0 { plan.code } else { failed };
     count::verdict(code, plan.picked.function, plan.source);
     #[cfg(feature = "log")]
@@ -165,49 +194,39 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
 }
 
 #[inline(always)]
-fn decide_all(x: Xdp, plan: &mut Plan) -> u32 {
-    let mut act = decide::decide(x, plan);
-    if act == Act::OpenTunnel as u32 {
-        act = tunnel_in::decide(x, plan);
-        if act == Act::Admit as u32 {
-            return tunnel_in::handoff::decide(x, plan);
-        }
-        if act == Act::TakeBack as u32 {
+fn decide_all(x: Xdp, plan: &mut Plan) {
+    match decide::decide(x, plan) {
+        Next::Decided => {}
+        Next::Choose => {
             choose::choose(x, plan);
-            return tunnel_in::bounced::record(plan);
+            first::record(x, plan);
         }
-        return act;
+        Next::OpenTunnel => match tunnel_in::decide(x, plan) {
+            Inside::Decided => {}
+            Inside::Admit => tunnel_in::handoff::decide(x, plan),
+            Inside::TakeBack => {
+                choose::choose(x, plan);
+                tunnel_in::bounced::record(plan);
+            }
+        },
     }
-    if act == Act::First as u32 {
-        choose::choose(x, plan);
-        return first::record(x, plan);
-    }
-    act
 }
 
 /// 0, or the code of the verdict that says what went wrong.
 #[inline(always)]
-fn rewrite(x: Xdp, act: u32, plan: &Plan) -> u32 {
-    const SYN_ACK: u32 = Act::SynAck as u32;
-    const ANSWER: u32 = Act::Answer as u32;
-    const ACK: u32 = Act::Ack as u32;
-    const ENCAPSULATE: u32 = Act::Encapsulate as u32;
-    const PASS_INNER: u32 = Act::PassInner as u32;
-    const RETURN_INNER: u32 = Act::ReturnInner as u32;
-    const ANSWER_INNER: u32 = Act::AnswerInner as u32;
-    const HAND_ON: u32 = Act::HandOn as u32;
-    match act {
-        SYN_ACK => reply::syn_ack(x, &plan.segment),
-        ANSWER => reply::answer(x, &plan.segment, plan.a, plan.b),
-        ACK => reply::ack(x, &plan.segment, plan.a),
-        ENCAPSULATE => tunnel::encapsulate(x, plan.a, plan.b, plan.marks),
-        PASS_INNER => tunnel::pass_inner(x, plan.b, plan.a, plan.marks),
-        RETURN_INNER => tunnel::return_inner(x, plan),
-        ANSWER_INNER => match tunnel::uncover(x, plan) {
-            0 => reply::answer(x, &plan.segment, plan.a, plan.b),
+fn rewrite(x: Xdp, plan: &Plan) -> u32 {
+    match plan.rewrite {
+        Rewrite::Nothing => 0,
+        Rewrite::SynAck => reply::syn_ack(x, &plan.segment),
+        Rewrite::Answer(refusal) => reply::answer(x, &plan.segment, refusal),
+        Rewrite::Ack { sequence } => reply::ack(x, &plan.segment, sequence),
+        Rewrite::Encapsulate { peer, first } => tunnel::encapsulate(x, peer, first, plan.marks),
+        Rewrite::PassInner(hint) => tunnel::pass_inner(x, hint),
+        Rewrite::ReturnInner => tunnel::return_inner(x, plan),
+        Rewrite::AnswerInner(refusal) => match tunnel::uncover(x, plan) {
+            0 => reply::answer(x, &plan.segment, refusal),
             failed => failed,
         },
-        HAND_ON => tunnel::hand_on(x, plan.a, plan.marks),
-        _ => 0,
+        Rewrite::HandOn { peer } => tunnel::hand_on(x, peer, plan.marks),
     }
 }

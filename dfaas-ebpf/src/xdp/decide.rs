@@ -12,7 +12,7 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::{Act, Plan, known};
+use super::{Next, Plan, Rewrite, known};
 use crate::{
     maps::{self, Older},
     options,
@@ -20,25 +20,24 @@ use crate::{
     setting, socket,
 };
 
-const FIRST: u32 = Kind::First as u32;
-const LATER: u32 = Kind::Later as u32;
-const FOREIGN: u32 = Kind::Foreign as u32;
 /// More than a client sends before its first packet has been acknowledged.
 const EARLY_BYTES: u32 = 1 << 20;
 
-/// What to do, as a number of [`Act`].
 #[inline(never)]
-pub(super) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
+pub(super) fn decide(x: Xdp, plan: &mut Plan) -> Next {
     match try_decide(x, plan) {
-        Ok(act) => act,
-        Err(verdict) => plan.done(verdict),
+        Ok(next) => next,
+        Err(verdict) => {
+            plan.leave(verdict);
+            Next::Decided
+        }
     }
 }
 
 #[inline(always)]
-fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
+fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
     if is_tunnel(&x) {
-        return if x.is_to_us() { Ok(Act::OpenTunnel as u32) } else { Err(Verdict::OtherLink) };
+        return if x.is_to_us() { Ok(Next::OpenTunnel) } else { Err(Verdict::OtherLink) };
     }
     let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
     if is_vlan_tagged(frame.eth.ethertype.get()) {
@@ -68,14 +67,15 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
             // SAFETY: a live map value; one word.
             unsafe { (*flow).newer_isn = s.sequence };
         }
-        return Ok(plan.then(Act::SynAck, 0, 0, Verdict::SynAnswered));
+        plan.rewrite(Rewrite::SynAck, Verdict::SynAnswered);
+        return Ok(Next::Decided);
     }
     if !s.has(ACK | RST) {
         return Err(Verdict::NoAckFlag);
     }
-    let mut kind = FOREIGN;
+    let mut kind = Kind::Foreign;
     if let Some((flow, live)) = flow {
-        plan.older = if live { Older::Forwarded } else { Older::Decided } as u32;
+        plan.older = if live { Older::Forwarded } else { Older::Decided };
         let s = &plan.segment;
         // SAFETY: a live map value; words read one by one.
         let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
@@ -86,34 +86,35 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
             } else if s.our_isn() != our_isn
                 && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
                 && !s.has(RST)
-                && check_cookie(s).0 != FOREIGN
+                && check_cookie(s).0 != Kind::Foreign
             {
                 return Err(Verdict::EarlyLater);
             }
         }
-        if kind != FIRST {
+        if kind != Kind::First {
             if known::may_go_elsewhere(s, flow) {
-                return Ok(Act::First as u32);
+                return Ok(Next::Choose);
             }
-            return known::decide(x, &key, flow, live, plan);
+            known::decide(x, &key, flow, live, plan)?;
+            return Ok(Next::Decided);
         }
     } else if !s.has(RST) {
         let stamp;
         (kind, stamp) = check_cookie(s);
-        if kind == FIRST && s.payload_len > 0 && !is_stamped(&x, s, stamp) {
-            kind = LATER;
+        if kind == Kind::First && s.payload_len > 0 && !is_stamped(&x, s, stamp) {
+            kind = Kind::Later;
         }
     }
     match kind {
-        FIRST if plan.older != Older::Nowhere as u32 => plan.marks = tunnel::RENEWED,
-        FIRST => {}
-        FOREIGN => return Err(Verdict::NoCookie),
-        _ => return Err(if socket::exists(&x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
+        Kind::First if plan.older != Older::Nowhere => plan.marks = tunnel::RENEWED,
+        Kind::First => {}
+        Kind::Foreign => return Err(Verdict::NoCookie),
+        Kind::Later => return Err(if socket::exists(&x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
     }
     if s.payload_len == 0 {
         return Err(if s.has(FIN | RST) { Verdict::CloseWithoutData } else { Verdict::HandshakeAck });
     }
-    Ok(Act::First as u32)
+    Ok(Next::Choose)
 }
 
 /// Is this our tunnel, addressed to us?
@@ -142,17 +143,17 @@ fn is_stamped(x: &Xdp, s: &Segment, stamp: u32) -> bool {
     !o.has_timestamp || o.timestamp_echo == stamp
 }
 
-/// [`Kind`] of the segment, as a number, and the stamp that it must echo.
+/// What the segment is, and the stamp that it must echo.
 #[inline(always)]
-fn check_cookie(s: &Segment) -> (u32, u32) {
+fn check_cookie(s: &Segment) -> (Kind, u32) {
     let both = check_cookie_into_one(s);
-    (both as u32, (both >> 32) as u32)
+    (Kind::from_number(both as u32), (both >> 32) as u32)
 }
 
 /// A function returns one register.
 #[inline(never)]
 fn check_cookie_into_one(s: &Segment) -> u64 {
-    let Some(control) = maps::control() else { return FOREIGN.into() };
+    let Some(control) = maps::control() else { return 0 };
     let cookie = s.our_isn();
     let epoch = cookie::epoch_of(cookie, epoch());
     let (kind, stamp) = cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, epoch);

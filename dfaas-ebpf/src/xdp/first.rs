@@ -11,17 +11,16 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::{Act, Plan};
+use super::{Plan, Refusal, Rewrite};
 use crate::{
     count, field, maps,
     packet::{Packet, Xdp},
     pick::Picked,
 };
 
-/// Returns what to do, as a number of [`Act`].
 #[inline(never)]
-pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
-    let Some(eth) = x.get::<Eth>(0) else { return plan.done(Verdict::LoadFailed) };
+pub(super) fn record(x: Xdp, plan: &mut Plan) {
+    let Some(eth) = x.get::<Eth>(0) else { return plan.leave(Verdict::LoadFailed) };
     let s = &plan.segment;
     let key = FlowKey::v4(s.source, s.source_port);
     let mut flow = Flow {
@@ -58,20 +57,12 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) -> u32 {
         maps::insert_decided(&key, &flow, plan.older);
     }
     account(plan.picked);
-    let (a, acknowledgement) = (plan.picked.detail, plan.segment.acknowledgement);
-    match flow.target {
-        PEER => {
-            plan.a = a;
-            plan.b = 1;
-            Act::Encapsulate as u32
-        }
-        REFUSED => {
-            plan.a = acknowledgement;
-            plan.b = a;
-            Act::Answer as u32
-        }
-        _ => Act::Nothing as u32,
-    }
+    let (detail, sequence) = (plan.picked.detail, plan.segment.acknowledgement);
+    plan.rewrite = match flow.target {
+        PEER => Rewrite::Encapsulate { peer: detail, first: true },
+        REFUSED => Rewrite::Answer(Refusal { sequence, answer: detail }),
+        _ => Rewrite::Nothing,
+    };
 }
 
 /// Tells TC to make the socket here, on this listener; false if that cannot be.

@@ -9,7 +9,7 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::{Act, Plan, first};
+use super::{Plan, Refusal, Rewrite, first};
 use crate::{maps, packet::Xdp};
 
 /// Is this the first packet, repeated, of a connection whose peer has been declared dead before it answered? Then it
@@ -27,9 +27,9 @@ fn is_first(s: &Segment, flow: *const Flow) -> bool {
     unsafe { s.carries_data() && s.client_isn() == (*flow).client_isn && s.our_isn() == (*flow).our_isn }
 }
 
-/// What to do, as a number of [`Act`].
+/// An error is a verdict that leaves the packet as it is.
 #[inline(always)]
-pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &mut Plan) -> Result<u32, Verdict> {
+pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, plan: &mut Plan) -> Result<(), Verdict> {
     let s = &plan.segment;
     let first = is_first(s, flow);
     // SAFETY: as above; several CPUs may write these fields, each a single store.
@@ -42,7 +42,8 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
             if finish(s.flags, CLIENT_FINISHED, flow) && live {
                 maps::retire(key, flow);
             }
-            Ok(plan.then(Act::Encapsulate, detail, first.into(), Verdict::LaterToPeer))
+            plan.rewrite(Rewrite::Encapsulate { peer: detail, first }, Verdict::LaterToPeer);
+            Ok(())
         }
         REFUSED => refused(flow, detail, plan),
         _ if first => Err(if first::hint_local(x, detail, 0) { Verdict::FirstRepeated } else { Verdict::WithoutHint }),
@@ -76,7 +77,7 @@ pub(super) fn finish(flags: u8, side: u8, flow: *mut Flow) -> bool {
 /// A client that was refused may still be sending its body: it gets the answer again until it acknowledges it, and its
 /// data are acknowledged and thrown away, so that it reads the answer instead of a reset.
 #[inline(always)]
-fn refused(flow: *mut Flow, answer: u32, plan: &mut Plan) -> Result<u32, Verdict> {
+fn refused(flow: *mut Flow, answer: u32, plan: &mut Plan) -> Result<(), Verdict> {
     let s = &plan.segment;
     if s.has(RST) || s.payload_len == 0 && !s.has(FIN) {
         return Err(Verdict::RefusalDone);
@@ -84,9 +85,13 @@ fn refused(flow: *mut Flow, answer: u32, plan: &mut Plan) -> Result<u32, Verdict
     // SAFETY: as above.
     let our_isn = unsafe { (*flow).our_isn };
     if s.our_isn() == our_isn {
-        return Ok(plan.then(Act::Answer, our_isn.wrapping_add(1), answer, Verdict::RefusalRepeated));
+        let refusal = Refusal { sequence: our_isn.wrapping_add(1), answer };
+        plan.rewrite(Rewrite::Answer(refusal), Verdict::RefusalRepeated);
+        return Ok(());
     }
     let len = maps::answer(answer).map_or(0, |answer| answer.len);
     // Behind SYN, answer and FIN.
-    Ok(plan.then(Act::Ack, our_isn.wrapping_add(2).wrapping_add(len), 0, Verdict::RefusalAcked))
+    let sequence = our_isn.wrapping_add(2).wrapping_add(len);
+    plan.rewrite(Rewrite::Ack { sequence }, Verdict::RefusalAcked);
+    Ok(())
 }

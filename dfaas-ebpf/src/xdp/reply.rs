@@ -9,7 +9,7 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::decide::epoch;
+use super::{Refusal, decide::epoch};
 use crate::{
     maps, options,
     packet::{Packet, Xdp},
@@ -96,10 +96,10 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
     Ok(())
 }
 
-/// The answer with this index and a FIN; `sequence` is ours.
+/// The answer and a FIN.
 #[inline(never)]
-pub(super) fn answer(x: Xdp, s: &Segment, sequence: u32, index: u32) -> u32 {
-    match try_reply(x, s, sequence, Some(index)) {
+pub(super) fn answer(x: Xdp, s: &Segment, refusal: Refusal) -> u32 {
+    match try_reply(x, s, refusal.sequence, Some(refusal.answer)) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }

@@ -1,9 +1,9 @@
 //! Into the tunnel, and out of it.
 
 use dfaas_common::{
-    hint::{Hint, Kind},
+    hint::Hint,
     packet::{ETH_LEN, Eth, IpTcp, Mac, Wire},
-    tunnel::{FIRST, LATER, OUTER_LEN, Outer, RENEWED, outer, proof},
+    tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer, proof},
     verdict::Verdict,
 };
 
@@ -37,8 +37,8 @@ unsafe impl Wire for Tunnelled {}
 
 /// Sends the packet to a peer.
 #[inline(never)]
-pub(super) fn encapsulate(x: Xdp, peer: u32, first: u32, marks: u8) -> u32 {
-    match try_encapsulate(x, peer, first != 0, marks) {
+pub(super) fn encapsulate(x: Xdp, peer: u32, first: bool, marks: u8) -> u32 {
+    match try_encapsulate(x, peer, first, marks) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
@@ -101,14 +101,11 @@ fn take_off(x: &mut Xdp, destination: Option<Mac>) -> Result<(), Verdict> {
 
 /// Inner packet to the stack, with a hint for TC.
 #[inline(never)]
-pub(super) fn pass_inner(mut x: Xdp, kind: u32, peer: u32, marks: u8) -> u32 {
+pub(super) fn pass_inner(mut x: Xdp, hint: Hint) -> u32 {
     if let Err(verdict) = take_off(&mut x, None) {
         return verdict.code();
     }
-    match Kind::from_number(kind as u8) {
-        Some(kind) if x.set_hint(Hint::new(kind, peer).renewing(marks & RENEWED != 0)) => 0,
-        _ => Verdict::WithoutHint.code(),
-    }
+    if x.set_hint(hint) { 0 } else { Verdict::WithoutHint.code() }
 }
 
 /// Inner packet to the client.

@@ -6,14 +6,14 @@ pub(super) mod handoff;
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     flow::{FlowKey, PEER, PEER_FINISHED},
-    hint::Kind,
+    hint::{Hint, Kind},
     packet::Segment,
     peer::{Peer, Seal},
     tunnel::{BOUNCE, FIRST, LATER, OUTER_LEN, is_martian, proof},
     verdict::Verdict,
 };
 
-use super::{Act, Plan, known, tunnel::Tunnelled};
+use super::{Inside, Plan, Rewrite, known, tunnel::Tunnelled};
 use crate::{
     maps,
     packet::{Packet, Xdp},
@@ -23,17 +23,19 @@ use crate::{
 /// Offset of the inner IPv4 header.
 const INNER_AT: u32 = 14 + OUTER_LEN as u32;
 
-/// What to do, as a number of [`Act`].
 #[inline(never)]
-pub(super) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
+pub(super) fn decide(x: Xdp, plan: &mut Plan) -> Inside {
     match try_decide(x, plan) {
-        Ok(act) => act,
-        Err(verdict) => plan.done(verdict),
+        Ok(inside) => inside,
+        Err(verdict) => {
+            plan.leave(verdict);
+            Inside::Decided
+        }
     }
 }
 
 #[inline(always)]
-fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
+fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Inside, Verdict> {
     let frame: &Tunnelled = x.get(0).ok_or(Verdict::TunnelMalformed)?;
     let from = frame.outer.ip.source.raw();
     plan.source = from;
@@ -52,7 +54,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
     if geneve.tag.get() != proof(seal, kind, geneve.marks, &frame.inner) {
         return Err(Verdict::TunnelWrongTag);
     }
-    plan.a = number;
+    plan.sender = number;
     plan.marks = if kind == LATER { 0 } else { geneve.marks };
     let s = &plan.segment;
     plan.payload_at = INNER_AT + 20 + s.header_len;
@@ -69,9 +71,10 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<u32, Verdict> {
         return Err(Verdict::TunnelMartian);
     }
     if kind == FIRST {
-        return Ok(Act::Admit as u32);
+        return Ok(Inside::Admit);
     }
-    Ok(plan.then(Act::PassInner, number, Kind::PeerLater as u32, Verdict::LaterFromPeer))
+    plan.rewrite(Rewrite::PassInner(Hint::new(Kind::PeerLater, number)), Verdict::LaterFromPeer);
+    Ok(Inside::Decided)
 }
 
 /// Our own addresses, and those that stand for peers here.
@@ -99,7 +102,7 @@ fn seal_of(peer: &Peer, epoch: u32) -> Option<&Seal> {
 
 /// An answer on a connection that we handed to this peer: to the client.
 #[inline(always)]
-fn returned(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
+fn returned(number: u32, plan: &mut Plan) -> Result<Inside, Verdict> {
     let s = &plan.segment;
     let key = FlowKey::v4(s.destination, s.destination_port);
     let (flow, live) = maps::flow(&key).ok_or(Verdict::ReturnWithoutFlow)?;
@@ -115,5 +118,6 @@ fn returned(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
     if ended {
         maps::retire(&key, flow);
     }
-    Ok(plan.then(Act::ReturnInner, 0, 0, Verdict::Returned))
+    plan.rewrite(Rewrite::ReturnInner, Verdict::Returned);
+    Ok(Inside::Decided)
 }

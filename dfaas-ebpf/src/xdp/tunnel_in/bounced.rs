@@ -2,16 +2,18 @@
 
 use dfaas_common::{
     flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
+    hint::Hint,
     packet::Segment,
     route::NO_FUNCTION,
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE},
+    tunnel::RENEWED,
     verdict::Verdict,
 };
 
 use crate::{
     count, field, maps,
     pick::Picked,
-    xdp::{Act, Plan, first::first_kind},
+    xdp::{Inside, Plan, Refusal, Rewrite, first::first_kind},
 };
 
 /// After so many refusals the call is refused.
@@ -24,7 +26,7 @@ fn key(s: &Segment) -> FlowKey {
 
 /// Is it ours, and with this peer?
 #[inline(always)]
-pub(super) fn check(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
+pub(super) fn check(number: u32, plan: &mut Plan) -> Result<Inside, Verdict> {
     let s = &plan.segment;
     let (flow, _) = maps::flow(&key(s)).ok_or(Verdict::BouncedBack)?;
     // SAFETY: a live map value; words read one by one.
@@ -38,14 +40,14 @@ pub(super) fn check(number: u32, plan: &mut Plan) -> Result<u32, Verdict> {
         return Err(Verdict::BouncedBack);
     }
     plan.without = number;
-    Ok(Act::TakeBack as u32)
+    Ok(Inside::TakeBack)
 }
 
-/// Records the new choice. Returns what to do, as a number of [`Act`].
+/// Records the new choice.
 #[inline(never)]
-pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
+pub(in crate::xdp) fn record(plan: &mut Plan) {
     let key = key(&plan.segment);
-    let Some((flow, _)) = maps::flow(&key) else { return plan.done(Verdict::BouncedBack) };
+    let Some((flow, _)) = maps::flow(&key) else { return plan.leave(Verdict::BouncedBack) };
     // SAFETY: a live map value; another CPU does not handle this client's first packet at the same time.
     let bounces = unsafe {
         (*flow).bounces = (*flow).bounces.wrapping_add(1);
@@ -68,16 +70,17 @@ pub(in crate::xdp) fn record(plan: &mut Plan) -> u32 {
         if picked.function != NO_FUNCTION {
             count::pair(picked.function, picked.detail, field!(forwarded));
         }
-        return plan.then(Act::HandOn, picked.detail, 0, Verdict::BouncedToPeer);
+        return plan.rewrite(Rewrite::HandOn { peer: picked.detail }, Verdict::BouncedToPeer);
     }
     // Before the entry moves: its old place may be reused at once.
     plan.towards_client(flow);
     settle(&key, flow, picked);
     if picked.target == LOCAL {
-        return plan.then(Act::PassInner, 0, first_kind(picked.detail) as u32, Verdict::BouncedToLocal);
+        let hint = Hint::new(first_kind(picked.detail), 0).renewing(plan.marks & RENEWED != 0);
+        return plan.rewrite(Rewrite::PassInner(hint), Verdict::BouncedToLocal);
     }
-    let sequence = plan.segment.acknowledgement;
-    plan.then(Act::AnswerInner, sequence, picked.detail, Verdict::BouncedRefused)
+    let refusal = Refusal { sequence: plan.segment.acknowledgement, answer: picked.detail };
+    plan.rewrite(Rewrite::AnswerInner(refusal), Verdict::BouncedRefused);
 }
 
 /// The connection is no peer's any more. The count as forwarded stays: it was.

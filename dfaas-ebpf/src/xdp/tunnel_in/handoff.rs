@@ -2,13 +2,13 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    hint::Kind,
+    hint::{Hint, Kind},
     http::Name,
     limit::Limit,
     packet::{Be16, Be64},
     peer::{MAX_PEERS, Peer},
     route::NO_FUNCTION,
-    tunnel::{BOUNCE, tag},
+    tunnel::{BOUNCE, RENEWED, tag},
     verdict::Verdict,
 };
 
@@ -18,22 +18,25 @@ use crate::{
     pick::{take, take_local},
     request::read_name,
     socket::{self, Tuple},
-    xdp::{Act, Plan, tunnel::Tunnelled},
+    xdp::{Plan, Rewrite, tunnel::Tunnelled},
 };
 
-/// Decides on a FIRST that has passed all checks; `plan.a` is the peer. Returns what to do, as a number of [`Act`].
+/// Decides on a FIRST that has passed all checks.
 #[inline(never)]
-pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) -> u32 {
-    let number = plan.a;
+pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) {
+    let number = plan.sender;
     match admit(&x, number, plan) {
-        Ok(()) => plan.then(Act::PassInner, number, Kind::PeerFirst as u32, Verdict::HandoffAccepted),
+        Ok(()) => {
+            let hint = Hint::new(Kind::PeerFirst, number).renewing(plan.marks & RENEWED != 0);
+            plan.rewrite(Rewrite::PassInner(hint), Verdict::HandoffAccepted);
+        }
         Err(reason) => {
             let function = plan.picked.function;
             if function != NO_FUNCTION {
                 count::function(function, field!(turned_away));
                 count::pair(function, number, field!(turned_away));
             }
-            plan.done(turn_away(x, number).map_or(Verdict::PeerUnknown, |()| reason))
+            plan.leave(turn_away(x, number).map_or(Verdict::PeerUnknown, |()| reason));
         }
     }
 }
