@@ -22,7 +22,7 @@ use crate::{
         firewall::Firewall,
         load::KernelSettings,
         mode::{Mode, XdpPlace},
-        network::links,
+        network::Links,
         next_hops::NextHops,
         tables::{Events, Tables},
     },
@@ -30,8 +30,6 @@ use crate::{
     peers::{Handoff, Peers},
 };
 
-/// How often the interface is asked for its link-layer address.
-const LINKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Events taken at a time.
 const MAX_EVENTS: usize = 64;
 
@@ -56,18 +54,12 @@ struct Active {
     events: Events,
     next_hops: NextHops,
     settings: KernelSettings,
-    /// When the interface was last asked for its link-layer address.
-    links_read: Instant,
 }
 
 impl Active {
     /// Has the programs steer frames to the link-layer address that the interface has now.
-    fn follow_links(&mut self, now: Instant) -> Result<()> {
-        if now.duration_since(self.links_read) < LINKS_INTERVAL {
-            return Ok(());
-        }
-        self.links_read = now;
-        let links = links(&self.settings.interface, *self.settings.service.ip())?;
+    fn follow_links(&mut self, links: Option<Links>) -> Result<()> {
+        let Some(links) = links else { return Ok(()) };
         if self.obedience.mirror.set_links(links)? {
             tracing::info!(interface = self.settings.interface, "another link-layer address: frames to it are steered");
         }
@@ -104,12 +96,13 @@ impl KernelPlane {
     pub(super) fn obey(&mut self, orders: Orders<'_>, now: Instant) -> Option<Duration> {
         let handoffs = self.handoffs(orders.peers);
         let active = self.active.as_mut()?;
-        if let Err(e) = active.follow_links(now) {
+        let ways = active.next_hops.ways();
+        if let Err(e) = active.follow_links(ways.links) {
             tracing::error!("{e:#}");
         }
         let before = active.obedience.view().obeyed;
         match monotonic_ns() {
-            Ok(ns) => active.obedience.obey(orders, &handoffs, &active.next_hops.ways(), Time { now, ns }),
+            Ok(ns) => active.obedience.obey(orders, &handoffs, &ways, Time { now, ns }),
             Err(e) => tracing::error!("{e:#}"),
         }
         let view = active.obedience.view();

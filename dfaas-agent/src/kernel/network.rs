@@ -13,6 +13,7 @@ use rtnetlink::{
     Handle, IpVersion, MulticastGroup, RouteMessageBuilder,
     packet_route::{
         address::{AddressAttribute, AddressMessage},
+        link::LinkAttribute,
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourState},
         route::{RouteAddress, RouteAttribute},
     },
@@ -103,6 +104,31 @@ impl Network {
         Ok(found)
     }
 
+    /// As [`links`], without keeping the caller's thread waiting.
+    pub(crate) async fn links(&self, interface: &str, service: Ipv4Addr) -> Result<Links> {
+        let mut addresses = self.handle.address().get().set_address_filter(IpAddr::V4(service)).execute();
+        let mut above = None;
+        while let Some(message) = addresses.try_next().await.context("cannot list the addresses")? {
+            above = above.or(Some(message.header.index));
+        }
+        let mut found = [0; 2];
+        let mut entries = self.handle.link().get().execute();
+        while let Some(message) = entries.try_next().await.context("cannot list the interfaces")? {
+            let is_named = message.attributes.contains(&LinkAttribute::IfName(interface.to_owned()));
+            let link = message.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::Address(bytes) => Some(Mac::new(bytes.as_slice().try_into().ok()?).word()),
+                _ => None,
+            });
+            if is_named {
+                found[0] = link.unwrap_or(0);
+            }
+            if Some(message.header.index) == above {
+                found[1] = link.unwrap_or(0);
+            }
+        }
+        Ok(found)
+    }
+
     /// Puts an alias on `lo`; one that is there already is fine.
     pub(crate) async fn add_alias(&self, alias: Ipv4Addr) -> Result<()> {
         let request = self.handle.address().add(self.loopback, IpAddr::V4(alias), 32).replace();
@@ -152,7 +178,10 @@ pub(crate) fn interface_address(name: &str) -> Option<Ipv4Addr> {
 
 /// Link-layer addresses that frames for this node are sent to, as [`Control::links`](dfaas_common::settings::Control): the
 /// interface's, and that of the interface which has the service address (a bridge above it); 0 for one that has none.
-pub(crate) fn links(interface: &str, service: Ipv4Addr) -> Result<[u64; 2]> {
+pub(crate) type Links = [u64; 2];
+
+/// Asked once, at the start: it waits for the kernel.
+pub(crate) fn links(interface: &str, service: Ipv4Addr) -> Result<Links> {
     let entries: Vec<_> = nix::ifaddrs::getifaddrs().context("cannot list the interfaces")?.collect();
     let link = |name: &str| {
         let mut entries = entries.iter().filter(|entry| entry.interface_name == name);

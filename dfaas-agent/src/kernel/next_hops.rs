@@ -1,4 +1,4 @@
-//! Which way the peers are, and the aliases on `lo`, kept by a task of its own: the kernel says when something changes, and
+//! Which way the peers are, the node's own link-layer addresses, and the aliases on `lo`, kept by a task of its own: the kernel says when something changes, and
 //! nobody waits for its answers.
 
 use std::{
@@ -15,7 +15,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::network::{Changes, Neighbours, Network, NextHop};
+use super::network::{Changes, Links, Neighbours, Network, NextHop};
 use crate::once::Once;
 
 /// How often everything is looked at again though nothing is said to have changed.
@@ -45,6 +45,18 @@ pub(crate) struct Ways {
     pub(crate) aliases: BTreeSet<Ipv4Addr>,
     /// What keeps the others off it.
     pub(crate) alias_trouble: Option<String>,
+    /// Where frames for this node go; `None` until it could be asked.
+    pub(crate) links: Option<Links>,
+}
+
+/// What does not change while the task lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) interface: String,
+    /// The address that clients call.
+    pub(crate) service: Ipv4Addr,
+    /// Range of all aliases: network and prefix length.
+    pub(crate) aliases: (Ipv4Addr, u8),
 }
 
 /// The agent's end of the task, which lives as long as this.
@@ -54,12 +66,11 @@ pub(crate) struct NextHops {
 }
 
 impl NextHops {
-    /// `range`: of all aliases, network and prefix length.
-    pub(crate) fn start(range: (Ipv4Addr, u8)) -> Result<Self> {
+    pub(crate) fn start(place: Place) -> Result<Self> {
         let connection = Network::connect_and_listen()?;
         let (wanted, receiver) = watch::channel(Wanted::default());
         let (shown, ways) = watch::channel(Arc::default());
-        let task = Task { range, wanted: receiver, shown, alias_trouble: Once::default() };
+        let task = Task { place, wanted: receiver, shown, alias_trouble: Once::default() };
         tokio::spawn(task.run(connection));
         Ok(Self { wanted, ways })
     }
@@ -85,7 +96,7 @@ impl NextHops {
 }
 
 struct Task {
-    range: (Ipv4Addr, u8),
+    place: Place,
     wanted: watch::Receiver<Wanted>,
     shown: watch::Sender<Arc<Ways>>,
     alias_trouble: Once<String>,
@@ -131,6 +142,10 @@ impl Task {
             Ok(found) => ways.update(found),
             Err(e) => ways.troubles = wanted.tunnels.iter().map(|tunnel| (*tunnel, format!("{e:#}"))).collect(),
         }
+        match network.links(&self.place.interface, self.place.service).await {
+            Ok(links) => ways.links = Some(links),
+            Err(e) => tracing::debug!("{e:#}"),
+        }
         ways.aliases.retain(|alias| wanted.aliases.contains(alias));
         ways.alias_trouble = match self.put_aliases(network, &wanted.aliases, &mut ways.aliases).await {
             Ok(()) => None,
@@ -160,7 +175,7 @@ impl Task {
         if wanted.is_empty() {
             return Ok(());
         }
-        let there = network.aliases(self.range).await?;
+        let there = network.aliases(self.place.aliases).await?;
         for alias in wanted {
             if !there.contains(alias) {
                 network.add_alias(*alias).await?;

@@ -17,7 +17,7 @@ use crate::{
         mirror::Mirror,
         mode::{Mode, obstacles},
         network::{Network, links},
-        next_hops::NextHops,
+        next_hops::{NextHops, Place},
         object,
         pins::Pins,
         tables::{Events, Tables},
@@ -131,7 +131,11 @@ impl Active {
                 bail!("{}", obstacles.join(", "));
             }
         }
-        let next_hops = NextHops::start(settings.aliases)?;
+        let next_hops = NextHops::start(Place {
+            interface: settings.interface.clone(),
+            service: *settings.service.ip(),
+            aliases: settings.aliases,
+        })?;
         let mut ebpf = load::load(object::embedded()?, &settings, mode)?;
         follow_log(&mut ebpf);
         let tables = Tables::open(&settings.pins)?.context("the maps are not pinned")?;
@@ -140,7 +144,7 @@ impl Active {
         let patience = config.overlay.heartbeat * HOLD_HEARTBEATS;
         let obedience = Obedience::new(mirror, config.strategy.grant_lifetime, patience, Instant::now());
         let events = Events::open(&settings.pins)?;
-        Ok(Self { ebpf, obedience, events, next_hops, settings, links_read: Instant::now() })
+        Ok(Self { ebpf, obedience, events, next_hops, settings })
     }
 }
 

@@ -47,7 +47,7 @@ fn has_old_nat() -> bool {
 
 fn has_nat_chain() -> Result<bool> {
     let context = "cannot ask netfilter for its chains";
-    let socket = open(0).context(context)?;
+    let Some(socket) = open(0).context(context)? else { return Ok(false) };
     let mut question = [0; HEADER + 4];
     question[0..4].copy_from_slice(&(HEADER as u32 + 4).to_ne_bytes());
     question[4..6].copy_from_slice(&GET_CHAIN.to_ne_bytes());
@@ -100,8 +100,8 @@ fn pieces(bytes: &[u8], header: usize, kind_at: usize) -> impl Iterator<Item = (
     })
 }
 
-/// Tells that somebody has changed rules.
-pub(super) struct Changes(OwnedFd);
+/// Tells that somebody has changed rules; nothing where the kernel has no netfilter (yet: it may be loaded as a module).
+pub(super) struct Changes(Option<OwnedFd>);
 
 impl Changes {
     pub(super) fn follow() -> Result<Self> {
@@ -110,24 +110,33 @@ impl Changes {
 
     /// Waits for a change, for so long at most; true if there was one.
     pub(super) fn wait(&self, limit: Duration) -> Result<bool> {
-        if !readable(&self.0, limit)? {
+        let Some(socket) = &self.0 else {
+            std::thread::sleep(limit);
+            return Ok(false);
+        };
+        if !readable(socket, limit)? {
             return Ok(false);
         }
         // What has changed is looked up: only that something has matters here, and so does a full buffer.
         let mut buffer = vec![0; BUFFER];
         while matches!(
-            recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT),
+            recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT),
             Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR)
         ) {}
         Ok(true)
     }
 }
 
-fn open(groups: u32) -> nix::Result<OwnedFd> {
+/// `None` where the kernel has no netfilter.
+fn open(groups: u32) -> nix::Result<Option<OwnedFd>> {
     let protocol = SockProtocol::NetlinkNetFilter;
-    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+    let socket = match socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol) {
+        Ok(socket) => socket,
+        Err(Errno::EPROTONOSUPPORT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-    Ok(socket)
+    Ok(Some(socket))
 }
 
 fn readable(socket: &OwnedFd, limit: Duration) -> Result<bool> {
