@@ -12,14 +12,14 @@ use anyhow::Context;
 use libp2p::{
     PeerId,
     gossipsub::{
-        Config, ConfigBuilder, IdentTopic, Message as GossipMessage, MessageAuthenticity, MessageId, ValidationMode,
-        WhitelistSubscriptionFilter,
+        Behaviour, Config, ConfigBuilder, IdentTopic, Message as GossipMessage, MessageAuthenticity, MessageId,
+        ValidationMode, WhitelistSubscriptionFilter,
     },
     identity::Keypair,
 };
 
-pub(super) use self::links::{Gossip, GossipEvent, Off};
-use self::{links::Library, topic::OneTopic};
+pub(super) use self::links::{Gossip, GossipEvent};
+use self::topic::OneTopic;
 use super::{counters::Counters, message::MAX_MESSAGE_BYTES};
 
 pub const DEFAULT_TOPIC: &str = "/dfaasagent/1.0.0";
@@ -41,6 +41,18 @@ const ACCEPTED_CONTROL_BYTES: usize = 16 * 1024;
 const ID_BYTES: usize = 2 + 44 + 8;
 /// Around the ids: the topic, tags and lengths.
 const CONTROL_HEAD_BYTES: usize = 24;
+
+/// Of the one topic, whatever others subscribe to or send.
+type Library = Behaviour<OneTopic, WhitelistSubscriptionFilter>;
+
+/// Why a connection carries no gossip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Off {
+    /// Its streams broke again and again.
+    Broken,
+    /// The peer did not know the protocol when it was asked.
+    Unknown,
+}
 
 /// A behaviour that listens on the topic and passes on only what was judged.
 pub(super) fn behaviour(keypair: &Keypair, topic: &IdentTopic, counters: &Arc<Counters>) -> anyhow::Result<Gossip> {

@@ -1,6 +1,6 @@
 //! Node margin: an overloaded node sends calls to peers as long as a forecast says that they have room.
 //!
-//! The live agent and the simulator run the same [`exchange`]; where the original's two differ, [`Options`] has a name
+//! The live agent and the simulator run the same [`mod@exchange`]; where the original's two differ, [`Options`] has a name
 //! for the difference.
 
 mod exchange;

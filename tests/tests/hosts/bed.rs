@@ -20,7 +20,7 @@ use dfaas_tests::{
 
 pub(crate) const SETTINGS: &str = "/etc/dfaas/dfaas-agent.env";
 /// Where the checkout is on the host.
-const CHECKOUT: &str = "/root/dfaas";
+const CHECKOUT: &str = "/srv/dfaas";
 /// Another release of Debian than the one that is tried by default.
 const SUITE: &str = "DFAAS_HOSTS_SUITE";
 

@@ -17,7 +17,7 @@ use libp2p::swarm::{
 };
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::links::{Library, Off};
+use super::{Library, Off};
 use crate::p2p::meter::Meter;
 
 /// Streams of gossip of one direction on a connection: the library turns itself off when it has one more.

@@ -14,7 +14,7 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
-    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError, WhitelistSubscriptionFilter},
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError},
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
         ToSwarm, behaviour::ConnectionClosed,
@@ -22,18 +22,14 @@ use libp2p::{
 };
 
 use super::{
-    MESH,
+    Library, MESH, Off,
     handler::{FromHandler, Handler},
-    topic::OneTopic,
     waiting::Waiting,
 };
 use crate::p2p::counters::{Count, Counters};
 
 /// Bytes that may wait for all neighbours together.
 const MAX_WAITING_BYTES: u64 = 64 << 20;
-
-/// Of the one topic, whatever others subscribe to or send.
-pub(super) type Library = gossipsub::Behaviour<OneTopic, WhitelistSubscriptionFilter>;
 
 type FromLibrary = THandlerOutEvent<Library>;
 
@@ -58,15 +54,6 @@ pub(in crate::p2p) enum GossipEvent {
     TooSlow {
         peer: PeerId,
     },
-}
-
-/// Why a connection carries no gossip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::p2p) enum Off {
-    /// Its streams broke again and again.
-    Broken,
-    /// The peer did not know the protocol when it was asked.
-    Unknown,
 }
 
 impl Gossip {
