@@ -127,7 +127,7 @@ fn experiments(file: &Path, cases: &[Case]) -> Result<()> {
             row([seed.to_string(), overloaded_percent.to_string(), outcome.strategy.to_string()], &outcome.indices)
         })
     });
-    table(file, header(["Seed", "Max overloaded percentage", "PredictedStrategy"]), rows)
+    table(file, header(["Seed", "Max overloaded percentage", "Strategy"]), rows)
 }
 
 fn mean_results(file: &Path, cases: &[Case]) -> Result<()> {
@@ -135,7 +135,7 @@ fn mean_results(file: &Path, cases: &[Case]) -> Result<()> {
     let rows = means.iter().flat_map(|(load, strategies)| {
         strategies.iter().map(move |(strategy, indices)| row([load.to_string(), strategy.to_string()], indices))
     });
-    table(file, header(["Max overloaded percentage", "PredictedStrategy"]), rows)
+    table(file, header(["Max overloaded percentage", "Strategy"]), rows)
 }
 
 fn header<const N: usize>(first: [&str; N]) -> Vec<String> {
