@@ -11,6 +11,9 @@ pub const OPEN: u64 = u64::MAX;
 /// Up to this the burst of a slow limit is its interval.
 pub const LONGEST_OWN_BURST_NS: u64 = 1_000_000_000;
 
+/// What a node takes from a peer beyond what it granted, as a factor: clocks of two nodes do not tick alike.
+pub const TOLERANCE: f64 = 1.05;
+
 /// A rate and its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

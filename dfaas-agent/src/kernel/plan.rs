@@ -14,8 +14,6 @@ use crate::{
     name::{FunctionName, NodeId},
 };
 
-/// What a receiver tolerates above what it granted: clocks of two nodes do not tick alike.
-const TOLERANCE: f64 = 1.05;
 /// Least burst. The programs read a clock that moves in ticks of up to 10 ms (CONFIG_HZ 100): with less than a tick, calls
 /// that are within the limit would be refused. Twice, because peers may use half.
 const LEAST_BURST: Duration = Duration::from_millis(20);
@@ -44,7 +42,7 @@ pub(crate) fn route(
         out_interval_ns[number] = limit::interval(rate);
     }
     for (number, rate) in numbered(&table.limits_in) {
-        in_interval_ns[number] = limit::interval(rate * TOLERANCE);
+        in_interval_ns[number] = limit::interval(rate * limit::TOLERANCE);
     }
     let slot = |id| numbers.get(id).map_or(SLOT_PROXY, |number| *number as u8);
     let mut targets: Vec<(u8, u32)> = table.weights.peers.iter().map(|(id, weight)| (slot(id), *weight)).collect();

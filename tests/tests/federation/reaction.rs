@@ -7,7 +7,7 @@ use std::{
 };
 
 use dfaas_agent::kernel::{pins::Pins, tables::Tables};
-use dfaas_common::http::Name;
+use dfaas_common::{http::Name, limit, route::Route};
 use dfaas_tests::client::{Call, Connections, Load, Running};
 
 use crate::Bed;
@@ -62,6 +62,23 @@ fn is_same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
 }
 
+/// Reads from the kernel's table of node `i` what it says of the peer `of`.
+fn rate_of_figlet(bed: &Bed, i: usize, of: usize, read: impl Fn(&Route, usize) -> f64) -> impl Fn() -> f64 {
+    let peer = &bed.nodes[of].id;
+    let number = bed.status(i).unwrap().peers.iter().find(|known| known.node == *peer).unwrap().number.unwrap();
+    let tables = Tables::open(&Pins::new(&bed.nodes[i].pin_dir)).unwrap().unwrap();
+    let figlet = Name::new("figlet").unwrap();
+    move || {
+        let (_, route) = tables.routes().into_iter().find(|(name, _)| *name == figlet).unwrap();
+        read(&route, number as usize)
+    }
+}
+
+/// Calls per second.
+fn limit_of(interval_ns: u64) -> f64 {
+    if interval_ns == limit::CLOSED { 0.0 } else { 1e9 / interval_ns as f64 }
+}
+
 /// Prints how long it takes: the figure in docs/strategies.md.
 #[test]
 fn a_new_grant_reaches_the_kernel_of_the_peer() {
@@ -69,18 +86,9 @@ fn a_new_grant_reaches_the_kernel_of_the_peer() {
         options.nodes = 2;
         options.rate_limits = vec![10, 60];
     });
-    let (n1, n2) = (bed.nodes[0].id.clone(), bed.nodes[1].id.clone());
-    let number = bed.status(0).unwrap().peers.iter().find(|peer| peer.node == n2).unwrap().number.unwrap();
-    let tables = Tables::open(&Pins::new(&bed.nodes[0].pin_dir)).unwrap().unwrap();
-    let figlet = Name::new("figlet").unwrap();
-    let in_kernel = || {
-        let (_, route) = tables.routes().into_iter().find(|(name, _)| *name == figlet).unwrap();
-        1e9 / route.out_interval_ns[number as usize] as f64
-    };
-    let granted = || {
-        let status = bed.status(1).unwrap();
-        status.functions[&"figlet".parse().unwrap()].limits_in.get(&n1).copied().unwrap_or(0.0)
-    };
+    // Both in the kernels' own tables: a status is as old as a tick.
+    let granted = rate_of_figlet(&bed, 1, 0, |route, n1| limit_of(route.in_interval_ns[n1]) / limit::TOLERANCE);
+    let in_kernel = rate_of_figlet(&bed, 0, 1, |route, n2| limit_of(route.out_interval_ns[n2]));
     let stop = AtomicBool::new(false);
     let (decided, obeyed) = thread::scope(|scope| {
         let decided = scope.spawn(|| watch(&stop, Duration::from_millis(2), granted));
