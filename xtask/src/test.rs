@@ -35,7 +35,7 @@ pub(crate) struct TestArgs {
     /// Fail if the reference data is absent (as with the variable CI set)
     #[arg(long)]
     require_data: bool,
-    /// After all tests, or with `clean-room`: try the first commands on two fresh releases of Debian
+    /// Try the first commands on more than one release of Debian
     #[arg(long)]
     long: bool,
     /// Run only tests whose name contains one of these; `clean-room` alone: only the first commands on a fresh machine
@@ -67,8 +67,7 @@ pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
     if let Err(error) = root_suites::run(project, &args.filters, &data, &mut verdict) {
         verdict.fail(format!("root suites: {error:#}"));
     }
-    // Not by default: a room takes as long as several suites.
-    let rooms = if args.filters.is_empty() && args.long { clean_room::suites(true) } else { &[] };
+    let rooms = if args.filters.is_empty() { clean_room::suites(args.long) } else { &[] };
     for suite in rooms {
         match clean_room::run(project, suite) {
             Ok(()) => verdict.total.passed += 1,
