@@ -8,12 +8,47 @@ pub struct Address(pub [u8; 16]);
 
 const MAPPED: u32 = 0x0000_ffff_u32.to_be();
 
-impl Address {
-    /// From an IPv4 address as on the wire.
+/// An IPv4 address in a register: its bytes in the order of the wire. A type of its own, so that it is mistaken neither for a
+/// number that may be compared or shifted, nor for a peer's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct AddressV4(u32);
+
+impl AddressV4 {
+    /// 0.0.0.0
+    pub const UNSPECIFIED: Self = Self(0);
+
+    /// From the word as it lies in a packet.
     #[inline(always)]
-    pub const fn v4(raw: u32) -> Self {
+    pub const fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    /// The word as it lies in a packet.
+    #[inline(always)]
+    pub const fn raw(self) -> u32 {
+        self.0
+    }
+
+    /// The number whose upper bits are the network's.
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        u32::from_be(self.0)
+    }
+
+    /// The part under a mask.
+    #[inline(always)]
+    #[must_use]
+    pub const fn masked(self, mask: Self) -> Self {
+        Self(self.0 & mask.0)
+    }
+}
+
+impl From<AddressV4> for Address {
+    #[inline(always)]
+    fn from(address: AddressV4) -> Self {
         // SAFETY: four words are sixteen bytes, of the same alignment.
-        unsafe { core::mem::transmute::<[u32; 4], Self>([0, 0, MAPPED, raw]) }
+        unsafe { core::mem::transmute::<[u32; 4], Self>([0, 0, MAPPED, address.0]) }
     }
 }
 
@@ -34,10 +69,18 @@ impl From<Address> for std::net::IpAddr {
     }
 }
 
-/// An IPv4 address as on the wire.
 #[cfg(feature = "user")]
-pub fn raw_v4(address: std::net::Ipv4Addr) -> u32 {
-    u32::from_ne_bytes(address.octets())
+impl From<std::net::Ipv4Addr> for AddressV4 {
+    fn from(address: std::net::Ipv4Addr) -> Self {
+        Self(u32::from_ne_bytes(address.octets()))
+    }
+}
+
+#[cfg(feature = "user")]
+impl From<AddressV4> for std::net::Ipv4Addr {
+    fn from(address: AddressV4) -> Self {
+        Self::from_bits(address.bits())
+    }
 }
 
 #[cfg(all(test, feature = "user"))]
@@ -52,6 +95,7 @@ mod tests {
             assert_eq!(IpAddr::from(Address::from(address)), address);
         }
         let v4 = Ipv4Addr::new(10, 0, 2, 38);
-        assert_eq!(Address::from(IpAddr::V4(v4)), Address::v4(raw_v4(v4)));
+        assert_eq!(Address::from(IpAddr::V4(v4)), Address::from(AddressV4::from(v4)));
+        assert_eq!(Ipv4Addr::from(AddressV4::from(v4)), v4);
     }
 }

@@ -1,5 +1,6 @@
 //! The Internet checksum (RFC 1071). Sums are kept in native order and folded once.
 
+use crate::address::AddressV4;
 use crate::packet::{Be16, Ipv4, PROTOCOL_TCP, Wire};
 
 /// Folds a sum to 16 bits and complements it.
@@ -27,10 +28,13 @@ pub fn sum<T: Wire>(header: &T) -> u64 {
     sum
 }
 
-/// Sum of the TCP pseudo-header (RFC 9293, 3.1). Addresses as on the wire, `len` of the segment in bytes.
+/// Sum of the TCP pseudo-header (RFC 9293, 3.1). `len` of the segment in bytes.
 #[inline(always)]
-pub fn pseudo_header(source: u32, destination: u32, len: u16) -> u64 {
-    u64::from(source) + u64::from(destination) + u64::from(u16::from(PROTOCOL_TCP).to_be()) + u64::from(len.to_be())
+pub fn pseudo_header(source: AddressV4, destination: AddressV4, len: u16) -> u64 {
+    u64::from(source.raw())
+        + u64::from(destination.raw())
+        + u64::from(u16::from(PROTOCOL_TCP).to_be())
+        + u64::from(len.to_be())
 }
 
 /// Fills in the header checksum.
@@ -69,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_header_with_its_checksum_sums_to_zero() {
-        let mut ip = Ipv4::new(PROTOCOL_TCP, 60, 0x0a00_0001, 0x0a00_0002);
+        let mut ip = Ipv4::new(PROTOCOL_TCP, 60, AddressV4::from_raw(0x0a00_0001), AddressV4::from_raw(0x0a00_0002));
         set_ipv4(&mut ip);
         assert_eq!(fold(sum(&ip)), 0);
     }

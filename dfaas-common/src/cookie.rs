@@ -91,7 +91,7 @@ pub struct Made {
 #[inline(always)]
 fn tuple_hash(key: Key, segment: &Segment, epoch: u32) -> u64 {
     key.hash2(
-        u64::from(segment.source) << 32 | u64::from(segment.destination),
+        u64::from(segment.source.raw()) << 32 | u64::from(segment.destination.raw()),
         u64::from(segment.ports()) << 32 | u64::from(epoch),
     )
 }
@@ -143,12 +143,13 @@ pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, epoch: u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::AddressV4;
     use proptest::prelude::*;
 
     fn segment(source: u32, source_port: u16) -> Segment {
         Segment {
-            source,
-            destination: 2,
+            source: AddressV4::from_raw(source),
+            destination: AddressV4::from_raw(2),
             source_port,
             destination_port: 80,
             sequence: 5,

@@ -44,5 +44,5 @@ pub struct VerdictCounter {
 /// Place of a pair in its map.
 #[inline(always)]
 pub fn pair_index(function: u32, peer: u32) -> u32 {
-    function * crate::peer::MAX_PEERS as u32 + peer
+    function.wrapping_mul(crate::peer::MAX_PEERS as u32).wrapping_add(peer)
 }

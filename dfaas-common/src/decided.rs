@@ -126,10 +126,11 @@ unsafe fn has_key(set: *const Set, way: usize, key: &FlowKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::AddressV4;
     use proptest::prelude::*;
 
     fn key(n: u32) -> FlowKey {
-        FlowKey::v4(0x0a00_0000_u32.to_be() | n >> 16, n as u16)
+        FlowKey::v4(AddressV4::from_raw(0x0a00_0000_u32.to_be() | n >> 16), n as u16)
     }
 
     fn find(set: &Set, key: &FlowKey, mark: u64) -> Option<usize> {

@@ -1,6 +1,9 @@
 //! The flow table: one decision per client connection.
 
-use crate::{address::Address, packet::Be16};
+use crate::{
+    address::{Address, AddressV4},
+    packet::Be16,
+};
 
 /// A client's end of a connection to the service address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -12,10 +15,10 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// From an IPv4 address and a port as on the wire.
+    /// The port as on the wire.
     #[inline(always)]
-    pub fn v4(address: u32, port: u16) -> Self {
-        Self { address: Address::v4(address), port: Be16::from_raw(port), reserved: 0 }
+    pub fn v4(address: AddressV4, port: u16) -> Self {
+        Self { address: address.into(), port: Be16::from_raw(port), reserved: 0 }
     }
 
     /// Its bytes, for comparing and hashing word by word.
@@ -26,17 +29,60 @@ impl FlowKey {
     }
 }
 
-/// Served by this node: `detail` tells the listener, [`TO_PLACED`] or [`TO_PROXY`].
-pub const LOCAL: u32 = 1;
-/// Handed to a peer.
-pub const PEER: u32 = 2;
-/// Answered by the kernel itself: `detail` is the index of the answer.
-pub const REFUSED: u32 = 3;
+/// Which of HAProxy's listeners gets a connection that stays here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Listener {
+    /// The one at the service address: HAProxy steers the call.
+    Proxy = 0,
+    /// The one for calls that the kernel has admitted.
+    Placed = 1,
+}
 
-/// The listener for calls that the kernel has admitted.
-pub const TO_PLACED: u32 = 0;
-/// The service address itself: HAProxy steers the call.
-pub const TO_PROXY: u32 = 1;
+/// Where a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, u32)]
+pub enum Target {
+    /// This node serves it.
+    Local(Listener) = 1,
+    /// The peer of this number.
+    Peer(u32) = 2,
+    /// Nobody: the kernel gives the answer of this index.
+    Refused(u32) = 3,
+}
+
+/// A [`Target`] as it lies in a map, where any bits may stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct StoredTarget {
+    kind: u32,
+    detail: u32,
+}
+
+impl From<Target> for StoredTarget {
+    #[inline(always)]
+    fn from(target: Target) -> Self {
+        let (kind, detail) = match target {
+            Target::Local(listener) => (1, listener as u32),
+            Target::Peer(number) => (2, number),
+            Target::Refused(answer) => (3, answer),
+        };
+        Self { kind, detail }
+    }
+}
+
+impl From<StoredTarget> for Target {
+    /// What is no target's number is HAProxy's to steer.
+    #[inline(always)]
+    fn from(stored: StoredTarget) -> Self {
+        match (stored.kind, stored.detail) {
+            (2, number) => Self::Peer(number),
+            (3, answer) => Self::Refused(answer),
+            (_, 1) => Self::Local(Listener::Placed),
+            _ => Self::Local(Listener::Proxy),
+        }
+    }
+}
 
 /// The client has sent FIN.
 pub const CLIENT_FINISHED: u8 = 1;
@@ -54,10 +100,7 @@ pub struct Flow {
     pub finished: u8,
     /// Peers that have refused this connection so far.
     pub bounces: u8,
-    /// [`LOCAL`], [`PEER`] or [`REFUSED`].
-    pub target: u32,
-    /// Of a peer: its index. Of a refusal: the index of the answer. Of this node: the listener.
-    pub detail: u32,
+    pub target: StoredTarget,
     pub client_isn: u32,
     /// Ours: the cookie.
     pub our_isn: u32,
@@ -73,3 +116,20 @@ pub struct Flow {
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 20 && size_of::<Flow>() == 48);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_come_back_from_the_map_and_anything_else_is_the_proxys() {
+        let targets =
+            [Target::Local(Listener::Placed), Target::Local(Listener::Proxy), Target::Peer(63), Target::Refused(1)];
+        for target in targets {
+            assert_eq!(Target::from(StoredTarget::from(target)), target);
+        }
+        for (kind, detail) in [(0, 0), (1, 2), (u32::MAX, u32::MAX)] {
+            assert_eq!(Target::from(StoredTarget { kind, detail }), Target::Local(Listener::Proxy));
+        }
+    }
+}

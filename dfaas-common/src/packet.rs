@@ -3,6 +3,7 @@
 mod segment;
 mod wire;
 
+use crate::address::AddressV4;
 pub use segment::{Segment, is_vlan_tagged};
 pub use wire::{Be16, Be32, Be64, Mac, Plain, Wire};
 
@@ -122,18 +123,28 @@ impl Eth {
 }
 
 impl Ipv4 {
-    /// A header of ours: no options, not to be fragmented, checksum still 0. Addresses as on the wire.
+    /// A header of ours: no options, not to be fragmented, checksum still 0.
     #[inline(always)]
-    pub fn new(protocol: u8, total_len: u16, source: u32, destination: u32) -> Self {
+    pub fn new(protocol: u8, total_len: u16, source: AddressV4, destination: AddressV4) -> Self {
         Self {
             version_ihl: 0x45,
             total_len: Be16::new(total_len),
             fragment: Be16::new(DONT_FRAGMENT),
             ttl: 64,
             protocol,
-            source: Be32::from_raw(source),
-            destination: Be32::from_raw(destination),
+            source: Be32::from_raw(source.raw()),
+            destination: Be32::from_raw(destination.raw()),
             ..Self::default()
         }
+    }
+
+    #[inline(always)]
+    pub fn sender(&self) -> AddressV4 {
+        AddressV4::from_raw(self.source.raw())
+    }
+
+    #[inline(always)]
+    pub fn receiver(&self) -> AddressV4 {
+        AddressV4::from_raw(self.destination.raw())
     }
 }

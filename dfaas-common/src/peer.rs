@@ -1,9 +1,6 @@
 //! What the data path knows of another node.
 
-use crate::{
-    packet::{Be16, Be32},
-    siphash::Key,
-};
+use crate::{address::AddressV4, packet::Be16, siphash::Key};
 
 /// Peers are numbered by the agent; routing tables name them by this number.
 pub const MAX_PEERS: usize = 64;
@@ -38,11 +35,11 @@ pub struct Peer {
     /// Monotonic clock after which what it granted lapses.
     pub expires_ns: u64,
     /// Its end of the tunnel, IPv4.
-    pub tunnel: Be32,
+    pub tunnel: AddressV4,
     /// The address its clients call.
-    pub service: Be32,
+    pub service: AddressV4,
     /// The address on `lo` that stands for its service address here.
-    pub alias: Be32,
+    pub alias: AddressV4,
     /// Interface towards it.
     pub ifindex: u32,
     /// Link-layer address of the next hop towards it.

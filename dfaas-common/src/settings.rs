@@ -1,25 +1,27 @@
 //! What the loader knows and the programs need, frozen into their read-only data: the verifier sees constants.
 
-/// Addresses and ports as on the wire.
+use crate::address::AddressV4;
+
+/// Ports as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
     /// The address and port that clients call.
-    pub service_address: u32,
+    pub service_address: AddressV4,
     pub service_port: u16,
     /// Segment size we announce, bytes.
     pub mss: u16,
     /// This node's end of the tunnel.
-    pub tunnel_address: u32,
+    pub tunnel_address: AddressV4,
     /// Listener for connections placed here.
-    pub placed_address: u32,
+    pub placed_address: AddressV4,
     pub placed_port: u16,
     /// Listener for connections handed off by peers.
     pub handoff_port: u16,
-    pub handoff_address: u32,
+    pub handoff_address: AddressV4,
     /// Range of the alias addresses.
-    pub alias_network: u32,
-    pub alias_mask: u32,
+    pub alias_network: AddressV4,
+    pub alias_mask: AddressV4,
     /// Offsets in the running kernel's `tcp_timewait_sock`, from its BTF.
     pub time_wait_rcv_nxt: u32,
     pub time_wait_ts_recent: u32,
@@ -42,16 +44,16 @@ pub enum HintWay {
 
 impl Settings {
     pub const ZERO: Self = Self {
-        service_address: 0,
+        service_address: AddressV4::UNSPECIFIED,
         service_port: 0,
         mss: 0,
-        tunnel_address: 0,
-        placed_address: 0,
+        tunnel_address: AddressV4::UNSPECIFIED,
+        placed_address: AddressV4::UNSPECIFIED,
         placed_port: 0,
         handoff_port: 0,
-        handoff_address: 0,
-        alias_network: 0,
-        alias_mask: 0,
+        handoff_address: AddressV4::UNSPECIFIED,
+        alias_network: AddressV4::UNSPECIFIED,
+        alias_mask: AddressV4::UNSPECIFIED,
         time_wait_rcv_nxt: 0,
         time_wait_ts_recent: 0,
         time_wait_ts_offset: 0,

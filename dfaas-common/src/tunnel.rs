@@ -2,8 +2,9 @@
 //! packet from its IPv4 header on. 52 bytes.
 
 use crate::{
+    address::AddressV4,
     checksum,
-    packet::{Be16, Be32, Be64, ETHERTYPE_IPV4, IpTcp, Ipv4, PROTOCOL_UDP, Udp, Wire},
+    packet::{Be16, Be64, ETHERTYPE_IPV4, IpTcp, Ipv4, PROTOCOL_UDP, Udp, Wire},
     peer::Seal,
     siphash::Key,
 };
@@ -91,10 +92,18 @@ pub fn proof(seal: &Seal, kind: u8, marks: u8, inner: &IpTcp) -> u64 {
     if kind == LATER { seal.token } else { tag(seal.key, kind, marks, inner) }
 }
 
-/// The outer headers. Addresses as on the wire; `flow_hash` spreads flows over receive queues (RFC 8926, 3.3);
+/// The outer headers; `flow_hash` spreads flows over receive queues (RFC 8926, 3.3);
 /// `inner_len` in bytes from the inner IPv4 header on.
 #[inline(always)]
-pub fn outer(source: u32, destination: u32, flow_hash: u16, inner_len: u16, kind: u8, epoch: u32, tag: u64) -> Outer {
+pub fn outer(
+    source: AddressV4,
+    destination: AddressV4,
+    flow_hash: u16,
+    inner_len: u16,
+    kind: u8,
+    epoch: u32,
+    tag: u64,
+) -> Outer {
     let len = inner_len + OUTER_LEN as u16;
     let mut ip = Ipv4::new(PROTOCOL_UDP, len, source, destination);
     checksum::set_ipv4(&mut ip);
@@ -121,11 +130,11 @@ pub fn outer(source: u32, destination: u32, flow_hash: u16, inner_len: u16, kind
     }
 }
 
-/// Can this address, as on the wire, be a client's? Not if it is of "this network", loopback, link-local, multicast or
+/// Can this address be a client's? Not if it is of "this network", loopback, link-local, multicast or
 /// broadcast (RFC 6890).
 #[inline(always)]
-pub fn is_martian(source: u32) -> bool {
-    let address = Be32::from_raw(source).get();
+pub fn is_martian(source: AddressV4) -> bool {
+    let address = source.bits();
     let first = address >> 24;
     first == 0 || first == 127 || first >= 224 || address >> 16 == 0xa9fe
 }
@@ -133,11 +142,15 @@ pub fn is_martian(source: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Tcp;
+    use crate::packet::{Be32, Tcp};
+
+    const fn v4(raw: u32) -> AddressV4 {
+        AddressV4::from_raw(raw)
+    }
 
     #[test]
     fn a_header_of_ours_is_recognised_and_any_other_byte_is_not() {
-        let good = outer(1, 2, 3, 100, LATER, 5, 6).geneve;
+        let good = outer(v4(1), v4(2), 3, 100, LATER, 5, 6).geneve;
         assert!(good.is_ours());
         assert!(!Geneve { version_options: 0x44, ..good }.is_ours());
         assert!(!Geneve { version_options: 0, ..good }.is_ours());
@@ -151,7 +164,7 @@ mod tests {
 
     #[test]
     fn lengths_and_checksum_fit() {
-        let o = outer(1, 2, 0xffff, 1440, FIRST, 1, 0);
+        let o = outer(v4(1), v4(2), 0xffff, 1440, FIRST, 1, 0);
         assert_eq!((o.ip.total_len.get(), o.udp.len.get()), (1492, 1472));
         assert_eq!(checksum::fold(checksum::sum(&o.ip)), 0);
         assert!(o.udp.source.get() >= 0xc000);
@@ -161,7 +174,7 @@ mod tests {
     fn a_tag_covers_every_field_it_should() {
         let key = Key(1, 2);
         let inner = IpTcp {
-            ip: Ipv4::new(6, 60, 3, 4),
+            ip: Ipv4::new(6, 60, v4(3), v4(4)),
             tcp: Tcp { source: Be16::new(5), sequence: Be32::new(6), acknowledgement: Be32::new(7), ..Tcp::default() },
         };
         let good = tag(key, FIRST, 0, &inner);
@@ -183,7 +196,7 @@ mod tests {
 
     #[test]
     fn martians() {
-        let raw = |a: [u8; 4]| u32::from_ne_bytes(a);
+        let raw = |a: [u8; 4]| v4(u32::from_ne_bytes(a));
         for bad in [[0, 1, 2, 3], [127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255], [169, 254, 64, 1]] {
             assert!(is_martian(raw(bad)), "{bad:?}");
         }

@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
+    address::AddressV4,
     counters::{FunctionCounters, PairCounters},
     event::{Event, INTERVAL_NS},
 };
@@ -37,7 +38,7 @@ macro_rules! field {
 
 /// Counts a verdict by its code, and reports it if it is worth it and none of its kind was reported lately.
 #[inline(always)]
-pub(crate) fn verdict(code: u32, function: u32, source: u32) {
+pub(crate) fn verdict(code: u32, function: u32, source: AddressV4) {
     let number = code & 0xff;
     if let Some(counter) = maps::verdict_counter(number) {
         // SAFETY: as above.
@@ -49,7 +50,7 @@ pub(crate) fn verdict(code: u32, function: u32, source: u32) {
 }
 
 #[inline(never)]
-fn report(number: u32, function: u32, source: u32) {
+fn report(number: u32, function: u32, source: AddressV4) {
     let Some(gate) = maps::gate(number) else { return };
     // SAFETY: no arguments.
     let now = unsafe { h::bpf_ktime_get_coarse_ns() };
@@ -61,10 +62,5 @@ fn report(number: u32, function: u32, source: u32) {
         }
         gate.write_volatile(now);
     }
-    let _ = maps::emit(&Event {
-        time_ns: now,
-        verdict: number,
-        function,
-        source: dfaas_common::address::Address::v4(source),
-    });
+    let _ = maps::emit(&Event { time_ns: now, verdict: number, function, source: source.into() });
 }

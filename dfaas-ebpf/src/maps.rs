@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use dfaas_common::{
-    address::Address,
+    address::{Address, AddressV4},
     counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
     decided::{self, BUSY, Decision, EMPTY, SETS, Set, WAYS},
     event::Event,
@@ -80,9 +80,9 @@ pub(crate) fn peer(number: u32) -> Option<&'static Peer> {
 }
 
 #[inline(always)]
-pub(crate) fn peer_number(address: u32) -> Option<u32> {
+pub(crate) fn peer_number(address: AddressV4) -> Option<u32> {
     // SAFETY: a word, written at once.
-    PEER_ADDRESSES.get_ptr(Address::v4(address)).map(|p| unsafe { *p })
+    PEER_ADDRESSES.get_ptr(Address::from(address)).map(|p| unsafe { *p })
 }
 
 #[inline(always)]

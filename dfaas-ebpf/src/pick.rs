@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{LOCAL, PEER, REFUSED, TO_PLACED, TO_PROXY},
+    flow::{Listener, Target},
     http::Name,
     limit::{self, Limit},
     peer::MAX_PEERS,
@@ -25,16 +25,13 @@ pub(crate) const NOT_HERE: u32 = 1 << 31;
 pub struct Picked {
     /// Index of the function, or [`NO_FUNCTION`] if it has no table.
     pub(crate) function: u32,
-    /// [`LOCAL`], [`PEER`] or [`REFUSED`].
-    pub(crate) target: u32,
-    /// Of a peer: its number. Of a refusal: the index of the answer. Of this node: the listener.
-    pub(crate) detail: u32,
+    pub(crate) target: Target,
 }
 
 impl Picked {
     /// HAProxy's to steer: the call may be of a function that is at its limit here, which the listener for placed
     /// connections would not ask about.
-    pub(crate) const BY_PROXY: Self = Self { function: NO_FUNCTION, target: LOCAL, detail: TO_PROXY };
+    pub(crate) const BY_PROXY: Self = Self { function: NO_FUNCTION, target: Target::Local(Listener::Proxy) };
 }
 
 /// Chooses by the function's table; peer `without` is left out.
@@ -65,7 +62,7 @@ pub extern "C" fn pick_target(name: *const Name, without: u32, out: *mut Picked)
 fn choose(name: &Name, without: u32) -> Option<Picked> {
     let route = maps::route(name)?;
     let buckets = maps::buckets(route.function)?;
-    let picked = |target, detail| Some(Picked { function: route.function, target, detail });
+    let picked = |target| Some(Picked { function: route.function, target });
     // SAFETY: no arguments.
     let now = unsafe { h::bpf_ktime_get_coarse_ns() };
     let (here, without) = (without & NOT_HERE == 0, without & !NOT_HERE);
@@ -74,7 +71,7 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
         && route.deployed != 0
         && take_local(route, buckets, now, route.local.burst_ns)
     {
-        return picked(LOCAL, TO_PLACED);
+        return picked(Target::Local(Listener::Placed));
     }
     // SAFETY: an aligned word in a map value.
     let turn = unsafe { atomic::fetch_add(&raw mut (*buckets).turn, 1) } as u32;
@@ -82,22 +79,22 @@ fn choose(name: &Name, without: u32) -> Option<Picked> {
         match route.slots[turn.wrapping_add(i) as u8 as usize] {
             SLOT_REFUSE => break,
             // HAProxy knows the limits of those peers.
-            SLOT_PROXY if here => return picked(LOCAL, TO_PROXY),
+            SLOT_PROXY if here => return picked(Target::Local(Listener::Proxy)),
             SLOT_PROXY => {}
             SLOT_LOCAL => {
                 if here && take_local(route, buckets, now, route.local.burst_ns) {
-                    return picked(LOCAL, TO_PLACED);
+                    return picked(Target::Local(Listener::Placed));
                 }
             }
             slot => {
                 let number = u32::from(slot) & (MAX_PEERS as u32 - 1);
                 if number != without && peer_takes(route, buckets, number, now) {
-                    return picked(PEER, number);
+                    return picked(Target::Peer(number));
                 }
             }
         }
     }
-    picked(REFUSED, ANSWER_BUSY)
+    picked(Target::Refused(ANSWER_BUSY))
 }
 
 /// Takes a token of what this node may serve; `ahead_ns` is the part of the burst that this call may use.

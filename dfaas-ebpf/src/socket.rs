@@ -4,7 +4,7 @@ use aya_ebpf::{
     bindings::{bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as TupleV4},
     helpers as h,
 };
-use dfaas_common::{packet::Segment, reuse::TimeWait};
+use dfaas_common::{address::AddressV4, flow::Listener, packet::Segment, reuse::TimeWait};
 
 use crate::{packet::Packet, setting};
 
@@ -13,11 +13,11 @@ pub(crate) const NONE: u32 = 0;
 pub(crate) const TIME_WAIT: u32 = 6;
 pub(crate) const LISTEN: u32 = 10;
 
-/// Addresses and ports of a lookup, as on the wire.
+/// Addresses and ports of a lookup; ports as on the wire.
 #[derive(Clone, Copy)]
 pub(crate) struct Tuple {
-    pub(crate) source: u32,
-    pub(crate) destination: u32,
+    pub(crate) source: AddressV4,
+    pub(crate) destination: AddressV4,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
 }
@@ -35,16 +35,14 @@ impl From<&Segment> for Tuple {
 }
 
 impl Tuple {
-    /// From the same source to the listener for connections placed here.
+    /// From the same source to a listener of this node.
     #[inline(always)]
-    pub(crate) fn to_placed(self) -> Self {
-        Self { destination: setting!(placed_address), destination_port: setting!(placed_port), ..self }
-    }
-
-    /// From the same source to HAProxy's listener at the service address.
-    #[inline(always)]
-    pub(crate) fn to_proxy(self) -> Self {
-        Self { destination: setting!(service_address), destination_port: setting!(service_port), ..self }
+    pub(crate) fn to(self, listener: Listener) -> Self {
+        let (destination, destination_port) = match listener {
+            Listener::Placed => (setting!(placed_address), setting!(placed_port)),
+            Listener::Proxy => (setting!(service_address), setting!(service_port)),
+        };
+        Self { destination, destination_port, ..self }
     }
 
     /// From the same source to the listener for connections handed off by peers.
@@ -67,8 +65,12 @@ impl Drop for Socket {
 impl Socket {
     #[inline(always)]
     pub(crate) fn find<P: Packet>(packet: &P, t: Tuple) -> Option<Self> {
-        let mut tuple =
-            TupleV4 { saddr: t.source, daddr: t.destination, sport: t.source_port, dport: t.destination_port };
+        let mut tuple = TupleV4 {
+            saddr: t.source.raw(),
+            daddr: t.destination.raw(),
+            sport: t.source_port,
+            dport: t.destination_port,
+        };
         // The IPv4 member of the union is enough, its length tells the kernel.
         let tuple = (&raw mut tuple).cast::<bpf_sock_tuple>();
         // u64::MAX is BPF_F_CURRENT_NETNS.

@@ -5,6 +5,7 @@ mod return_path;
 
 use aya_ebpf::bindings::__sk_buff;
 use dfaas_common::{
+    address::AddressV4,
     route::NO_FUNCTION,
     verdict::{Action, Verdict},
 };
@@ -21,7 +22,7 @@ pub(crate) fn ingress(ctx: *mut __sk_buff) -> i32 {
         // Not from XDP: not counted either, most of the host's traffic is of this kind.
         None => NEXT,
         Some(verdict) => {
-            count::verdict(verdict.code(), NO_FUNCTION, 0);
+            count::verdict(verdict.code(), NO_FUNCTION, AddressV4::UNSPECIFIED);
             if verdict.action() == Action::Drop { SHOT } else { NEXT }
         }
     }
@@ -32,11 +33,11 @@ pub(crate) fn egress(ctx: *mut __sk_buff) -> i32 {
     match return_path::encapsulate(Skb::new(ctx)) {
         None => NEXT,
         Some(Ok(action)) => {
-            count::verdict(Verdict::ReturnSent.code(), NO_FUNCTION, 0);
+            count::verdict(Verdict::ReturnSent.code(), NO_FUNCTION, AddressV4::UNSPECIFIED);
             action
         }
         Some(Err(verdict)) => {
-            count::verdict(verdict.code(), NO_FUNCTION, 0);
+            count::verdict(verdict.code(), NO_FUNCTION, AddressV4::UNSPECIFIED);
             SHOT
         }
     }

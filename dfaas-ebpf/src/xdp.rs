@@ -21,6 +21,7 @@ use aya_ebpf::{
     helpers as h,
 };
 use dfaas_common::{
+    address::AddressV4,
     flow::Flow,
     hint::Hint,
     packet::{Mac, Segment},
@@ -111,7 +112,7 @@ struct Plan {
     /// Interface to send by; 0: the one the packet came in by.
     ifindex: u32,
     /// For events.
-    source: u32,
+    source: AddressV4,
     /// Saves looking for what has to give way to a new decision.
     older: Older,
     /// [`RENEWED`](dfaas_common::tunnel::RENEWED) if this is the first packet of another connection than the last one known of
@@ -132,7 +133,7 @@ impl Plan {
             without: NOBODY,
             mac: Mac::default(),
             ifindex: 0,
-            source: 0,
+            source: AddressV4::UNSPECIFIED,
             older: Older::Nowhere,
             marks: 0,
         }
@@ -181,7 +182,7 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
             "verdict {} function {} from {:i}",
             code & 0xff,
             plan.picked.function,
-            u32::from_be(plan.source)
+            plan.source.bits()
         );
     }
     match code >> 8 & 0xff {

@@ -15,7 +15,7 @@ use aya::{
     sys::SyscallError,
 };
 use dfaas_common::{
-    address::raw_v4,
+    address::AddressV4,
     cookie, maps,
     settings::{Control, HintWay, Settings},
 };
@@ -49,19 +49,19 @@ pub struct KernelSettings {
 impl KernelSettings {
     fn settings(&self, btf: &KernelBtf) -> Result<Settings> {
         let (network, prefix) = self.aliases;
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).to_be();
+        let mask = AddressV4::from_raw(u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0).to_be());
         // Placing is off where the kernel has no such structure, so any offset will do.
         let offset = |path| btf.offset("tcp_timewait_sock", path);
         Ok(Settings {
-            service_address: raw_v4(*self.service.ip()),
+            service_address: (*self.service.ip()).into(),
             service_port: self.service.port().to_be(),
             mss: cookie::MSS[3],
-            tunnel_address: raw_v4(self.tunnel),
-            placed_address: raw_v4(*self.placed.ip()),
+            tunnel_address: self.tunnel.into(),
+            placed_address: (*self.placed.ip()).into(),
             placed_port: self.placed.port().to_be(),
             handoff_port: self.handoff.port().to_be(),
-            handoff_address: raw_v4(*self.handoff.ip()),
-            alias_network: raw_v4(network) & mask,
+            handoff_address: (*self.handoff.ip()).into(),
+            alias_network: AddressV4::from(network).masked(mask),
             alias_mask: mask,
             time_wait_rcv_nxt: offset("tw_sk.__tw_common.skc_tw_rcv_nxt")?,
             time_wait_ts_recent: offset("tw_ts_recent")?,

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use dfaas_common::{
+    address::AddressV4,
     cookie,
     http::Name,
     maps::LAYOUT_VERSION,
@@ -36,7 +37,7 @@ pub(crate) struct Mirror<M> {
     routes: BTreeMap<FunctionName, Route>,
     peers: BTreeMap<NodeId, PeerEntry>,
     /// Entries of a former agent whose nodes are not known yet, by tunnel address.
-    inherited: BTreeMap<u32, PeerEntry>,
+    inherited: BTreeMap<AddressV4, PeerEntry>,
     control: Control,
     answers: [(u32, Answer); 2],
     aliases: (Ipv4Addr, u8),
@@ -56,7 +57,7 @@ impl<M: Maps> Mirror<M> {
             }
         }
         let inherited =
-            maps.peers().into_iter().map(|(number, peer)| (peer.tunnel.raw(), PeerEntry { number, peer })).collect();
+            maps.peers().into_iter().map(|(number, peer)| (peer.tunnel, PeerEntry { number, peer })).collect();
         let answers = [(ANSWER_BUSY, answer(BUSY)?), (ANSWER_UNAVAILABLE, answer(UNAVAILABLE)?)];
         answers.iter().try_for_each(|(index, answer)| maps.set_answer(*index, answer))?;
         // Whoever was draining has gone.

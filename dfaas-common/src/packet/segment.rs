@@ -3,13 +3,13 @@
 use super::{
     ACK, ETHERTYPE_IPV4, ETHERTYPE_QINQ, ETHERTYPE_VLAN, EthIpTcp, FRAGMENT_MASK, IpTcp, Ipv4, PROTOCOL_TCP, Tcp,
 };
-use crate::verdict::Verdict;
+use crate::{address::AddressV4, verdict::Verdict};
 
-/// A TCP segment over IPv4. Addresses and ports as on the wire, sequence numbers in host order.
+/// A TCP segment over IPv4. Ports as on the wire, sequence numbers in host order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    pub source: u32,
-    pub destination: u32,
+    pub source: AddressV4,
+    pub destination: AddressV4,
     pub source_port: u16,
     pub destination_port: u16,
     pub sequence: u32,
@@ -24,8 +24,8 @@ pub struct Segment {
 impl Segment {
     /// Nothing read yet.
     pub const NONE: Self = Self {
-        source: 0,
-        destination: 0,
+        source: AddressV4::UNSPECIFIED,
+        destination: AddressV4::UNSPECIFIED,
         source_port: 0,
         destination_port: 0,
         sequence: 0,
@@ -68,8 +68,8 @@ impl Segment {
             return Err(Verdict::BadTcpOffset);
         }
         Ok(Self {
-            source: ip.source.raw(),
-            destination: ip.destination.raw(),
+            source: ip.sender(),
+            destination: ip.receiver(),
             source_port: tcp.source.raw(),
             destination_port: tcp.destination.raw(),
             sequence: tcp.sequence.get(),
@@ -160,7 +160,7 @@ mod tests {
     fn frame() -> EthIpTcp {
         EthIpTcp {
             eth: Eth { ethertype: Be16::new(ETHERTYPE_IPV4), ..Eth::default() },
-            ip: Ipv4::new(PROTOCOL_TCP, 60, 1, 2),
+            ip: Ipv4::new(PROTOCOL_TCP, 60, AddressV4::from_raw(1), AddressV4::from_raw(2)),
             tcp: Tcp { sequence: Be32::new(7), data_offset: 0x80, flags: ACK, ..Tcp::default() },
         }
     }

@@ -2,6 +2,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, cty::c_void, helpers as h};
 use dfaas_common::{
+    address::AddressV4,
     hint::Hint,
     packet::{Eth, Plain},
     settings::HintWay,
@@ -112,7 +113,8 @@ impl Skb {
 
     /// Rewrites an IPv4 address (`at`: its offset) with both checksums, incrementally (RFC 1624).
     #[inline(always)]
-    pub(crate) fn replace_address(&mut self, at: u32, old: u32, new: u32) -> Option<()> {
+    pub(crate) fn replace_address(&mut self, at: u32, old: AddressV4, new: AddressV4) -> Option<()> {
+        let (old, new) = (old.raw(), new.raw());
         // SAFETY: the context is valid and the offsets are of a frame that was parsed.
         unsafe {
             ok(h::bpf_l4_csum_replace(self.0, TCP_CHECKSUM_AT, old.into(), new.into(), PSEUDO_HEADER_4))?;

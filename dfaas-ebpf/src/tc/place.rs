@@ -3,7 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     checksum, cookie,
-    flow::FlowKey,
+    flow::{FlowKey, Listener},
     hint::Kind,
     options::{NO_WINDOW_SCALE, Options},
     packet::{Be16, Be32, ETH_LEN, EthIpTcp, IpTcp, OPTIONS_AT, RST, Segment, TCP_AT, Tcp},
@@ -52,8 +52,8 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         if in_source {
             put_source_back(&mut skb, peer.mac);
         }
-        skb.replace_address(DESTINATION_AT, s.destination, peer.alias.raw())?;
-        s.destination = peer.alias.raw();
+        skb.replace_address(DESTINATION_AT, s.destination, peer.alias)?;
+        s.destination = peer.alias;
         true
     } else {
         if in_source && let Some((flow, _)) = maps::flow(&FlowKey::v4(s.source, s.source_port)) {
@@ -73,8 +73,8 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
     let tuple = Tuple::from(&s);
     let listener = match kind {
         _ if handed_off => tuple.to_handoff(),
-        Kind::ProxyFirst => tuple.to_proxy(),
-        _ => tuple.to_placed(),
+        Kind::ProxyFirst => tuple.to(Listener::Proxy),
+        _ => tuple.to(Listener::Placed),
     };
     Some(first(skb, &s, kind, renewed, listener))
 }
@@ -203,7 +203,7 @@ fn try_replace(mut skb: Skb, rcv_nxt: u32) -> Option<()> {
         flags: RST,
         ..Tcp::default()
     };
-    let pseudo = checksum::pseudo_header(packet.ip.source.raw(), packet.ip.destination.raw(), 20);
+    let pseudo = checksum::pseudo_header(packet.ip.sender(), packet.ip.receiver(), 20);
     packet.tcp.checksum = Be16::from_raw(checksum::fold(pseudo + checksum::sum(&packet.tcp)));
     skb.reinject();
     skb.store(ETH_LEN as u32, &headers)?;

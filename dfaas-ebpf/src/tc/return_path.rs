@@ -2,6 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
+    address::AddressV4,
     packet::{ETH_LEN, ETHERTYPE_IPV4, EthIpTcp, PROTOCOL_TCP},
     tunnel::{LATER, OUTER_LEN, outer},
     verdict::Verdict,
@@ -23,8 +24,8 @@ const ENCAPSULATION: u64 = 1 | 1 << 1 | 1 << 4;
 #[inline(always)]
 pub(super) fn encapsulate(mut skb: Skb) -> Option<Result<i32, Verdict>> {
     let frame: &EthIpTcp = skb.get(0)?;
-    let source = frame.ip.source.raw();
-    if source & setting!(alias_mask) != setting!(alias_network)
+    let source = frame.ip.sender();
+    if source.masked(setting!(alias_mask)) != setting!(alias_network)
         || frame.eth.ethertype.get() != ETHERTYPE_IPV4
         || frame.ip.version_ihl != 0x45
         || frame.ip.protocol != PROTOCOL_TCP
@@ -37,17 +38,17 @@ pub(super) fn encapsulate(mut skb: Skb) -> Option<Result<i32, Verdict>> {
 }
 
 #[inline(always)]
-fn through_tunnel(skb: &mut Skb, source: u32, number: u32, spread: u16) -> Option<i32> {
+fn through_tunnel(skb: &mut Skb, source: AddressV4, number: u32, spread: u16) -> Option<i32> {
     let peer = maps::peer(number)?;
-    if peer.alias.raw() != source || peer.send.epoch == 0 {
+    if peer.alias != source || peer.send.epoch == 0 {
         return None;
     }
-    skb.replace_address(SOURCE_AT, source, peer.service.raw())?;
+    skb.replace_address(SOURCE_AT, source, peer.service)?;
     let len = skb.len() - ETH_LEN as u32;
     skb.grow(OUTER_LEN as i32, ENCAPSULATION)?;
     skb.pull((ETH_LEN + OUTER_LEN) as u32)?;
     *skb.get_mut(ETH_LEN)? =
-        outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len as u16, LATER, peer.send.epoch, peer.send.token);
+        outer(setting!(tunnel_address), peer.tunnel, spread, len as u16, LATER, peer.send.epoch, peer.send.token);
     // SAFETY: no parameters: the next hop is looked up by the new destination.
     Some(unsafe { h::bpf_redirect_neigh(skb.ifindex(), core::ptr::null_mut(), 0, 0) } as i32)
 }

@@ -1,7 +1,7 @@
 //! Chooses the target of a connection by the function that its first packet calls.
 
 use dfaas_common::{
-    flow::{LOCAL, PEER, REFUSED, TO_PROXY},
+    flow::{Listener, Target},
     http::Name,
     route::NO_FUNCTION,
     settings::ANSWER_UNAVAILABLE,
@@ -17,9 +17,9 @@ use crate::{
     socket::{self, Tuple},
 };
 
-/// Fills in `picked` and, for a connection that nobody had before, the verdict. Returns the target.
+/// Fills in `picked` and, for a connection that nobody had before, the verdict.
 #[inline(never)]
-pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
+pub(super) fn choose(x: Xdp, plan: &mut Plan) {
     let s = &plan.segment;
     let mut name = Name::default();
     let mut verdict = Verdict::UnknownFunction;
@@ -35,36 +35,30 @@ pub(super) fn choose(x: Xdp, plan: &mut Plan) -> u32 {
             verdict = verdict_of(picked);
         }
     }
-    if picked.target == LOCAL && !listening(&x, Tuple::from(s), picked.detail) {
+    if let Target::Local(listener) = picked.target
+        && socket::state(&x, Tuple::from(s).to(listener)) != socket::LISTEN
+    {
         // Nobody listens here: a peer, or an error.
         let known = picked.function != NO_FUNCTION;
         if known {
             picked = pick(&name, plan.without | NOT_HERE);
         }
-        if !known || picked.target != PEER {
-            picked.target = REFUSED;
-            picked.detail = ANSWER_UNAVAILABLE;
+        if !known || !matches!(picked.target, Target::Peer(_)) {
+            picked.target = Target::Refused(ANSWER_UNAVAILABLE);
         }
         verdict = verdict_of(picked);
     }
     plan.picked = picked;
     plan.code = verdict.code();
-    picked.target
-}
-
-#[inline(always)]
-fn listening(x: &Xdp, tuple: Tuple, listener: u32) -> bool {
-    let tuple = if listener == TO_PROXY { tuple.to_proxy() } else { tuple.to_placed() };
-    socket::state(x, tuple) == socket::LISTEN
 }
 
 #[inline(always)]
 fn verdict_of(picked: Picked) -> Verdict {
     match picked.target {
-        LOCAL if picked.detail == TO_PROXY => Verdict::FirstToProxy,
-        LOCAL => Verdict::FirstToLocal,
-        PEER => Verdict::FirstToPeer,
-        _ if picked.detail == ANSWER_UNAVAILABLE => Verdict::FirstUnavailable,
-        _ => Verdict::FirstRefused,
+        Target::Local(Listener::Proxy) => Verdict::FirstToProxy,
+        Target::Local(Listener::Placed) => Verdict::FirstToLocal,
+        Target::Peer(_) => Verdict::FirstToPeer,
+        Target::Refused(ANSWER_UNAVAILABLE) => Verdict::FirstUnavailable,
+        Target::Refused(_) => Verdict::FirstRefused,
     }
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     cookie::{self, Kind},
-    flow::FlowKey,
+    flow::{Flow, FlowKey},
     packet::{
         ACK, ETH_LEN, ETHERTYPE_IPV4, Eth, EthIpTcp, FIN, Ipv4, OPTIONS_AT, PROTOCOL_UDP, RST, SYN, Segment, TCP_AT,
         Udp, is_vlan_tagged,
@@ -39,36 +39,12 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
     if is_tunnel(&x) {
         return if x.is_to_us() { Ok(Next::OpenTunnel) } else { Err(Verdict::OtherLink) };
     }
-    let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
-    if is_vlan_tagged(frame.eth.ethertype.get()) {
-        return Err(Verdict::VlanTagged);
-    }
-    // Everything else on this host is left alone before any further look.
-    if frame.ip.destination.raw() != setting!(service_address) {
-        return Err(Verdict::NotSteered);
-    }
-    plan.segment = Segment::parse(frame, x.len())?;
+    read(&x, plan)?;
     let s = &plan.segment;
-    if s.destination_port != setting!(service_port) {
-        return Err(Verdict::NotSteered);
-    }
-    if !x.is_to_us() {
-        return Err(Verdict::OtherLink);
-    }
-    plan.source = s.source;
-    plan.payload_at = TCP_AT as u32 + s.header_len;
     let key = FlowKey::v4(s.source, s.source_port);
     let flow = maps::flow(&key);
     if s.has(SYN) {
-        if s.has(ACK | RST | FIN) {
-            return Err(Verdict::SynMalformed);
-        }
-        if let Some((flow, _)) = flow {
-            // SAFETY: a live map value; one word.
-            unsafe { (*flow).newer_isn = s.sequence };
-        }
-        plan.rewrite(Rewrite::SynAck, Verdict::SynAnswered);
-        return Ok(Next::Decided);
+        return syn(plan, flow);
     }
     if !s.has(ACK | RST) {
         return Err(Verdict::NoAckFlag);
@@ -77,20 +53,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
     if let Some((flow, live)) = flow {
         plan.older = if live { Older::Forwarded } else { Older::Decided };
         let s = &plan.segment;
-        // SAFETY: a live map value; words read one by one.
-        let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
-        // A newer connection of the same client port, whose first data packet has not come yet.
-        if newer_isn != isn {
-            if s.client_isn() == newer_isn {
-                kind = check_cookie(s).0;
-            } else if s.our_isn() != our_isn
-                && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
-                && !s.has(RST)
-                && check_cookie(s).0 != Kind::Foreign
-            {
-                return Err(Verdict::EarlyLater);
-            }
-        }
+        kind = newer(s, flow)?;
         if kind != Kind::First {
             if known::may_go_elsewhere(s, flow) {
                 return Ok(Next::Choose);
@@ -105,11 +68,75 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
             kind = Kind::Later;
         }
     }
+    begin(&x, plan, kind)
+}
+
+/// Reads the segment into the plan, if it is a client's to the service.
+#[inline(always)]
+fn read(x: &Xdp, plan: &mut Plan) -> Result<(), Verdict> {
+    let frame: &EthIpTcp = x.get(0).ok_or(Verdict::NotSteered)?;
+    if is_vlan_tagged(frame.eth.ethertype.get()) {
+        return Err(Verdict::VlanTagged);
+    }
+    // Everything else on this host is left alone before any further look.
+    if frame.ip.receiver() != setting!(service_address) {
+        return Err(Verdict::NotSteered);
+    }
+    plan.segment = Segment::parse(frame, x.len())?;
+    let s = &plan.segment;
+    if s.destination_port != setting!(service_port) {
+        return Err(Verdict::NotSteered);
+    }
+    if !x.is_to_us() {
+        return Err(Verdict::OtherLink);
+    }
+    plan.source = s.source;
+    plan.payload_at = TCP_AT as u32 + s.header_len;
+    Ok(())
+}
+
+#[inline(always)]
+fn syn(plan: &mut Plan, flow: Option<(*mut Flow, bool)>) -> Result<Next, Verdict> {
+    let s = &plan.segment;
+    if s.has(ACK | RST | FIN) {
+        return Err(Verdict::SynMalformed);
+    }
+    if let Some((flow, _)) = flow {
+        // SAFETY: a live map value; one word.
+        unsafe { (*flow).newer_isn = s.sequence };
+    }
+    plan.rewrite(Rewrite::SynAck, Verdict::SynAnswered);
+    Ok(Next::Decided)
+}
+
+/// What the segment is to a newer connection of the same client port, if there is one whose first data packet has not come
+/// yet.
+#[inline(always)]
+fn newer(s: &Segment, flow: *const Flow) -> Result<Kind, Verdict> {
+    // SAFETY: a live map value; words read one by one.
+    let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
+    if newer_isn == isn {
+        return Ok(Kind::Foreign);
+    }
+    if s.client_isn() == newer_isn {
+        return Ok(check_cookie(s).0);
+    }
+    let is_early = s.our_isn() != our_isn
+        && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
+        && !s.has(RST)
+        && check_cookie(s).0 != Kind::Foreign;
+    if is_early { Err(Verdict::EarlyLater) } else { Ok(Kind::Foreign) }
+}
+
+/// A segment of a connection that nothing is decided for.
+#[inline(always)]
+fn begin(x: &Xdp, plan: &mut Plan, kind: Kind) -> Result<Next, Verdict> {
+    let s = &plan.segment;
     match kind {
         Kind::First if plan.older != Older::Nowhere => plan.marks = tunnel::RENEWED,
         Kind::First => {}
         Kind::Foreign => return Err(Verdict::NoCookie),
-        Kind::Later => return Err(if socket::exists(&x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
+        Kind::Later => return Err(if socket::exists(x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
     }
     if s.payload_len == 0 {
         return Err(if s.has(FIN | RST) { Verdict::CloseWithoutData } else { Verdict::HandshakeAck });
@@ -126,7 +153,7 @@ fn is_tunnel(x: &Xdp) -> bool {
     eth.ethertype.get() == ETHERTYPE_IPV4
         && ip.version_ihl == 0x45
         && ip.protocol == PROTOCOL_UDP
-        && ip.destination.raw() == setting!(tunnel_address)
+        && ip.receiver() == setting!(tunnel_address)
         && udp.destination.get() == tunnel::PORT
 }
 

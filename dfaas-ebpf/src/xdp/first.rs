@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
+    flow::{CLIENT_FINISHED, Flow, FlowKey, Listener, StoredTarget, Target},
     hint::{Hint, Kind},
     packet::{Eth, FIN},
     route::NO_FUNCTION,
@@ -27,8 +27,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) {
         mac: eth.source,
         finished: if s.has(FIN) { CLIENT_FINISHED } else { 0 },
         bounces: 0,
-        target: plan.picked.target,
-        detail: plan.picked.detail,
+        target: StoredTarget::default(),
         client_isn: s.client_isn(),
         our_isn: s.our_isn(),
         newer_isn: s.client_isn(),
@@ -38,43 +37,45 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) {
         // SAFETY: no arguments.
         last_ns: unsafe { h::bpf_ktime_get_coarse_ns() },
     };
-    if flow.target == PEER && !maps::insert_forwarded(&key, &flow, plan.older) {
-        plan.code = Verdict::FlowTableFull.code();
-        plan.picked.target = LOCAL;
-        plan.picked.detail = TO_PROXY;
-        flow.target = LOCAL;
-        flow.detail = TO_PROXY;
+    let mut target = plan.picked.target;
+    if let Target::Peer(_) = target {
+        flow.target = target.into();
+        if !maps::insert_forwarded(&key, &flow, plan.older) {
+            plan.code = Verdict::FlowTableFull.code();
+            target = Target::Local(Listener::Proxy);
+        }
     }
-    if flow.target == LOCAL && !hint_local(x, flow.detail, plan.marks) {
+    if let Target::Local(listener) = target
+        && !hint_local(x, listener, plan.marks)
+    {
         // The stack has not seen the handshake and would reset the connection: a plain answer is better.
         plan.code = Verdict::FirstWithoutHint.code();
-        plan.picked.target = REFUSED;
-        plan.picked.detail = ANSWER_UNAVAILABLE;
-        flow.target = REFUSED;
-        flow.detail = ANSWER_UNAVAILABLE;
+        target = Target::Refused(ANSWER_UNAVAILABLE);
     }
-    if flow.target != PEER {
-        maps::insert_decided(&key, &flow, plan.older);
-    }
+    plan.picked.target = target;
     account(plan.picked);
-    let (detail, sequence) = (plan.picked.detail, plan.segment.acknowledgement);
-    plan.rewrite = match flow.target {
-        PEER => Rewrite::Encapsulate { peer: detail, first: true },
-        REFUSED => Rewrite::Answer(Refusal { sequence, answer: detail }),
-        _ => Rewrite::Nothing,
+    plan.rewrite = match target {
+        Target::Peer(peer) => return plan.rewrite = Rewrite::Encapsulate { peer, first: true },
+        Target::Refused(answer) => Rewrite::Answer(Refusal { sequence: plan.segment.acknowledgement, answer }),
+        Target::Local(_) => Rewrite::Nothing,
     };
+    flow.target = target.into();
+    maps::insert_decided(&key, &flow, plan.older);
 }
 
 /// Tells TC to make the socket here, on this listener; false if that cannot be.
 #[inline(always)]
-pub(super) fn hint_local(mut x: Xdp, listener: u32, marks: u8) -> bool {
+pub(super) fn hint_local(mut x: Xdp, listener: Listener, marks: u8) -> bool {
     x.set_hint(Hint::new(first_kind(listener), 0).renewing(marks & RENEWED != 0))
 }
 
 /// What the first packet of a connection is that this listener is to have.
 #[inline(always)]
-pub(super) fn first_kind(listener: u32) -> Kind {
-    if listener == TO_PROXY { Kind::ProxyFirst } else { Kind::LocalFirst }
+pub(super) fn first_kind(listener: Listener) -> Kind {
+    match listener {
+        Listener::Placed => Kind::LocalFirst,
+        Listener::Proxy => Kind::ProxyFirst,
+    }
 }
 
 #[inline(always)]
@@ -85,13 +86,29 @@ fn account(picked: Picked) {
     }
     count::function(function, field!(seen));
     match picked.target {
-        LOCAL if picked.detail == TO_PROXY => count::function(function, field!(to_proxy)),
-        LOCAL => count::function(function, field!(local)),
-        PEER => {
+        Target::Peer(number) => {
             count::function(function, field!(forwarded));
-            count::pair(function, picked.detail, field!(forwarded));
+            count::pair(function, number, field!(forwarded));
         }
-        _ if picked.detail == ANSWER_UNAVAILABLE => count::function(function, field!(unavailable)),
+        Target::Local(listener) => kept(function, listener),
+        Target::Refused(answer) => refused(function, answer),
+    }
+}
+
+/// Counts a call that stays here.
+#[inline(always)]
+pub(super) fn kept(function: u32, listener: Listener) {
+    match listener {
+        Listener::Placed => count::function(function, field!(local)),
+        Listener::Proxy => count::function(function, field!(to_proxy)),
+    }
+}
+
+/// Counts a call that gets this answer.
+#[inline(always)]
+pub(super) fn refused(function: u32, answer: u32) {
+    match answer {
+        ANSWER_UNAVAILABLE => count::function(function, field!(unavailable)),
         _ => count::function(function, field!(refused)),
     }
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, FINISHED, Flow, FlowKey, PEER, REFUSED},
+    flow::{CLIENT_FINISHED, FINISHED, Flow, FlowKey, Target},
     hint::{Hint, Kind},
     packet::{FIN, RST, Segment},
     peer::DEAD,
@@ -17,8 +17,8 @@ use crate::{maps, packet::Xdp};
 #[inline(always)]
 pub(super) fn may_go_elsewhere(s: &Segment, flow: *mut Flow) -> bool {
     // SAFETY: a live map value; words read one by one.
-    let (target, detail) = unsafe { ((*flow).target, (*flow).detail) };
-    target == PEER && is_first(s, flow) && maps::peer(detail).is_none_or(|peer| peer.state == DEAD)
+    let Target::Peer(number) = Target::from(unsafe { (*flow).target }) else { return false };
+    is_first(s, flow) && maps::peer(number).is_none_or(|peer| peer.state == DEAD)
 }
 
 #[inline(always)]
@@ -33,21 +33,23 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
     let s = &plan.segment;
     let first = is_first(s, flow);
     // SAFETY: as above; several CPUs may write these fields, each a single store.
-    let (target, detail) = unsafe {
+    let target = unsafe {
         (*flow).last_ns = h::bpf_ktime_get_coarse_ns();
-        ((*flow).target, (*flow).detail)
+        (*flow).target
     };
-    match target {
-        PEER => {
+    match target.into() {
+        Target::Peer(peer) => {
             if finish(s.flags, CLIENT_FINISHED, flow) && live {
                 maps::retire(key, flow);
             }
-            plan.rewrite(Rewrite::Encapsulate { peer: detail, first }, Verdict::LaterToPeer);
+            plan.rewrite(Rewrite::Encapsulate { peer, first }, Verdict::LaterToPeer);
             Ok(())
         }
-        REFUSED => refused(flow, detail, plan),
-        _ if first => Err(if first::hint_local(x, detail, 0) { Verdict::FirstRepeated } else { Verdict::WithoutHint }),
-        _ => {
+        Target::Refused(answer) => refused(flow, answer, plan),
+        Target::Local(listener) if first => {
+            Err(if first::hint_local(x, listener, 0) { Verdict::FirstRepeated } else { Verdict::WithoutHint })
+        }
+        Target::Local(_) => {
             // Nothing of ours has been acknowledged yet: the first packet may be lost, and the stack would answer a
             // later one with a reset.
             // SAFETY: as above.

@@ -5,6 +5,7 @@
 
 use aya_ebpf::bindings::{xdp_action::XDP_PASS, xdp_md};
 use dfaas_common::{
+    address::AddressV4,
     http::Name,
     packet::{EthIpTcp, Segment, TCP_AT, is_vlan_tagged},
     route::NO_FUNCTION,
@@ -28,7 +29,7 @@ pub(crate) fn run(ctx: *mut xdp_md) -> u32 {
         }
         Err(verdict) => verdict,
     };
-    count::verdict(verdict.code(), NO_FUNCTION, 0);
+    count::verdict(verdict.code(), NO_FUNCTION, AddressV4::UNSPECIFIED);
     XDP_PASS
 }
 
@@ -38,7 +39,7 @@ fn observe(x: &Xdp) -> Result<u32, Verdict> {
     if is_vlan_tagged(frame.eth.ethertype.get()) {
         return Err(Verdict::VlanTagged);
     }
-    if frame.ip.destination.raw() != setting!(service_address) {
+    if frame.ip.receiver() != setting!(service_address) {
         return Err(Verdict::NotSteered);
     }
     let s = Segment::parse(frame, x.len())?;

@@ -44,7 +44,7 @@ unsafe impl<T: Wire> Wire for Frame<T> {}
 #[inline(always)]
 fn turn_round<T>(frame: &mut Frame<T>, tcp_len: u16) {
     core::mem::swap(&mut frame.eth.source, &mut frame.eth.destination);
-    let (source, destination) = (frame.ip.destination.raw(), frame.ip.source.raw());
+    let (source, destination) = (frame.ip.receiver(), frame.ip.sender());
     frame.ip = Ipv4::new(PROTOCOL_TCP, 20 + tcp_len, source, destination);
     checksum::set_ipv4(&mut frame.ip);
 }

@@ -57,7 +57,7 @@ fn try_encapsulate(mut x: Xdp, number: u32, first: bool, marks: u8) -> Result<()
     let source = Mac::new(x.get::<Eth>(OUTER_LEN).ok_or(Verdict::LoadFailed)?.destination);
     let frame: &mut OuterFrame = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     frame.eth.set(Mac::new(peer.mac), source);
-    frame.outer = outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len, kind, peer.send.epoch, proof);
+    frame.outer = outer(setting!(tunnel_address), peer.tunnel, spread, len, kind, peer.send.epoch, proof);
     frame.outer.geneve.marks = marks;
     Ok(())
 }
@@ -80,7 +80,7 @@ fn try_hand_on(mut x: Xdp, number: u32, marks: u8) -> Result<(), Verdict> {
     let proof = proof(&peer.send, FIRST, marks, &frame.inner);
     let source = Mac::new(frame.eth.destination);
     frame.eth.set(Mac::new(peer.mac), source);
-    frame.outer = outer(setting!(tunnel_address), peer.tunnel.raw(), spread, len, FIRST, peer.send.epoch, proof);
+    frame.outer = outer(setting!(tunnel_address), peer.tunnel, spread, len, FIRST, peer.send.epoch, proof);
     frame.outer.geneve.marks = marks;
     Ok(())
 }

@@ -5,7 +5,8 @@ pub(super) mod handoff;
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    flow::{FlowKey, PEER, PEER_FINISHED},
+    address::AddressV4,
+    flow::{FlowKey, PEER_FINISHED, StoredTarget, Target},
     hint::{Hint, Kind},
     packet::Segment,
     peer::{Peer, Seal},
@@ -37,11 +38,11 @@ pub(super) fn decide(x: Xdp, plan: &mut Plan) -> Inside {
 #[inline(always)]
 fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Inside, Verdict> {
     let frame: &Tunnelled = x.get(0).ok_or(Verdict::TunnelMalformed)?;
-    let from = frame.outer.ip.source.raw();
+    let from = frame.outer.ip.sender();
     plan.source = from;
     let number = maps::peer_number(from).ok_or(Verdict::TunnelStranger)?;
     let peer = maps::peer(number).ok_or(Verdict::TunnelStranger)?;
-    if peer.tunnel.raw() != from {
+    if peer.tunnel != from {
         return Err(Verdict::TunnelStranger);
     }
     let geneve = &frame.outer.geneve;
@@ -64,7 +65,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Inside, Verdict> {
     if s.source == setting!(service_address) && s.source_port == setting!(service_port) {
         return returned(number, plan);
     }
-    if s.destination != peer.service.raw() || s.destination_port != peer.service_port.raw() {
+    if s.destination != peer.service || s.destination_port != peer.service_port.raw() {
         return Err(Verdict::TunnelWrongService);
     }
     if is_martian(s.source) || is_of_this_node(s.source) {
@@ -79,10 +80,10 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Inside, Verdict> {
 
 /// Our own addresses, and those that stand for peers here.
 #[inline(always)]
-fn is_of_this_node(source: u32) -> bool {
+fn is_of_this_node(source: AddressV4) -> bool {
     source == setting!(tunnel_address)
         || source == setting!(service_address)
-        || source & setting!(alias_mask) == setting!(alias_network)
+        || source.masked(setting!(alias_mask)) == setting!(alias_network)
 }
 
 /// What the peer must use in this epoch.
@@ -107,7 +108,7 @@ fn returned(number: u32, plan: &mut Plan) -> Result<Inside, Verdict> {
     let key = FlowKey::v4(s.destination, s.destination_port);
     let (flow, live) = maps::flow(&key).ok_or(Verdict::ReturnWithoutFlow)?;
     // SAFETY: a live map value; words read one by one.
-    if unsafe { (*flow).target != PEER || (*flow).detail != number } {
+    if unsafe { (*flow).target } != StoredTarget::from(Target::Peer(number)) {
         return Err(Verdict::ReturnWithoutFlow);
     }
     // SAFETY: as above.

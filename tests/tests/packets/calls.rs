@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use dfaas_common::{
     cookie::{self, Kind},
-    flow::{CLIENT_FINISHED, Flow, LOCAL, TO_PROXY},
+    flow::{CLIENT_FINISHED, Flow},
     siphash::Key,
     verdict::Verdict::{self, EarlyLater, NoCookie, NotACall, PeerIsClient, UnknownFunction},
 };
@@ -15,13 +15,14 @@ use super::{
     peers::{peer_service, peer_tunnel},
     row::{PROXY_FIRST, Row, row},
     world::{
-        B, CALL, CLIENT, Connection, NO_FUNCTION, Now, SECRET, SERVICE, Where, name, route, segment, stamp, weighted,
+        B, CALL, CLIENT, Connection, HERE, NO_FUNCTION, Now, SECRET, SERVICE, TO_PROXY, Where, name, route, segment,
+        stamp, weighted,
     },
 };
 
 /// Left to HAProxy here.
 fn to_proxy(row: Row, connection: Connection, verdict: Verdict) -> Row {
-    let flow = Flow { function: NO_FUNCTION, ..connection.flow(LOCAL, TO_PROXY) };
+    let flow = Flow { function: NO_FUNCTION, ..connection.flow(TO_PROXY) };
     row.passes(verdict).hint(PROXY_FIRST).leaves(Where::Decided, connection, flow)
 }
 
@@ -114,12 +115,12 @@ fn calls(now: Now) -> Vec<Row> {
     rows.push(local(row("call: with forty bytes of TCP options", c.first(CALL).options(&[1; 40])), c));
     rows.push(local(row("call: a full packet", c.first(format!("{CALL}{}", "y".repeat(1300)))), c));
     rows.push(local(row("call: in a frame with padding", c.first(CALL).padded_to(300)), c));
-    let finished = Flow { finished: CLIENT_FINISHED, ..c.flow(LOCAL, 0) };
+    let finished = Flow { finished: CLIENT_FINISHED, ..c.flow(HERE) };
     rows.push(local(row("call: with FIN", c.first(CALL).flags(ACK | FIN)), c).leaves(Where::Decided, c, finished));
     rows.push(row("call: of a function without a table", c.first("GET /function/other HTTP/1.1\r\n\r\n")).leaves(
         Where::Decided,
         c,
-        Flow { function: NO_FUNCTION, ..c.flow(LOCAL, 0) },
+        Flow { function: NO_FUNCTION, ..c.flow(HERE) },
     ));
     let last = rows.pop().map(|row| to_proxy(row, c, UnknownFunction));
     rows.extend(last);

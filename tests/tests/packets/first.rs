@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
-    flow::{CLIENT_FINISHED, Flow, LOCAL, PEER, TO_PROXY},
+    flow::{CLIENT_FINISHED, Flow, Target},
     limit::{CLOSED, Limit},
     maps::MAX_FORWARDED,
     peer::{DEAD, DRAINING},
@@ -18,7 +18,9 @@ use super::{
     bench::Bench,
     peers::to_peer,
     row::{LOCAL_FIRST, PROXY_FIRST, Row, row},
-    world::{B, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, route, weighted},
+    world::{
+        B, C, CALL, CLIENT, Connection, ECHO_NUMBER, HERE, Now, SECRET, TO_PROXY, Where, by_slots, route, weighted,
+    },
 };
 
 pub(crate) const LOCAL_ONE: FunctionCounters = FunctionCounters {
@@ -45,7 +47,7 @@ pub(crate) fn local(row: Row, connection: Connection) -> Row {
     row.passes(FirstToLocal)
         .hint(LOCAL_FIRST)
         .counts(LOCAL_ONE)
-        .leaves(Where::Decided, connection, connection.flow(LOCAL, 0))
+        .leaves(Where::Decided, connection, connection.flow(HERE))
         .touched()
 }
 
@@ -54,7 +56,7 @@ fn to(row: Row, number: u32, first: &Frame, connection: Connection) -> Row {
     row.sends(FirstToPeer, to_peer(number, FIRST, &first.packet(), connection.from, &[]))
         .counts(FORWARDED_ONE)
         .pair(number, TO_PEER)
-        .leaves(Where::Forwarded, connection, connection.flow(PEER, number))
+        .leaves(Where::Forwarded, connection, connection.flow(Target::Peer(number)))
         .event(ECHO_NUMBER, *connection.from.ip())
         .touched()
 }
@@ -70,11 +72,7 @@ fn steered_by_haproxy(now: Now) -> Vec<Row> {
     let call = |name: &str| row(name, c.first(CALL));
     let given = |row: Row| {
         let counts = FunctionCounters { local: 0, to_proxy: 1, ..LOCAL_ONE };
-        row.passes(FirstToProxy)
-            .hint(PROXY_FIRST)
-            .counts(counts)
-            .leaves(Where::Decided, c, c.flow(LOCAL, TO_PROXY))
-            .touched()
+        row.passes(FirstToProxy).hint(PROXY_FIRST).counts(counts).leaves(Where::Decided, c, c.flow(TO_PROXY)).touched()
     };
     vec![
         given(call("to HAProxy, which steers").route(by_slots(&[(SLOT_PROXY, 1)]))),
@@ -82,7 +80,7 @@ fn steered_by_haproxy(now: Now) -> Vec<Row> {
             .given(Bench::stop_placed),
         local(call("the local limit comes before HAProxy").route(Route { slots: [SLOT_PROXY; 256], ..route() }), c),
         call("again, for HAProxy to steer")
-            .given(move |b| b.tables.set_decided(&c.key(), &c.flow(LOCAL, TO_PROXY)).unwrap())
+            .given(move |b| b.tables.set_decided(&c.key(), &c.flow(TO_PROXY)).unwrap())
             .passes(FirstRepeated)
             .hint(PROXY_FIRST)
             .touched(),
@@ -111,7 +109,7 @@ fn shapes(now: Now) -> Vec<Row> {
         to(row("to B: with FIN", half_closed.clone()).route(to_b), B, &half_closed, c).leaves(
             Where::Forwarded,
             c,
-            Flow { finished: CLIENT_FINISHED, ..c.flow(PEER, B) },
+            Flow { finished: CLIENT_FINISHED, ..c.flow(Target::Peer(B)) },
         ),
         local(call("weights of this node alone").route(weighted(&[(SLOT_LOCAL, 1)])), c),
         to(
@@ -135,7 +133,7 @@ fn shapes(now: Now) -> Vec<Row> {
             .sends(FirstToPeer, to_peer(B, FIRST, &first.packet(), CLIENT, &[]))
             .counts(FORWARDED_ONE)
             .pair(B, TO_PEER)
-            .leaves(Where::Forwarded, c, c.flow(PEER, B)),
+            .leaves(Where::Forwarded, c, c.flow(Target::Peer(B))),
         full_table(now),
     ]
 }
@@ -159,7 +157,7 @@ fn full_table(now: Now) -> Row {
     row("to B: the flow table is full", c.first(CALL))
         .route(weighted(&[(2, 1)]))
         .given(move |b| {
-            let flow = c.flow(PEER, B);
+            let flow = c.flow(Target::Peer(B));
             for i in 0..MAX_FORWARDED as u32 {
                 let mut key = c.key();
                 key.address.0[..4].copy_from_slice(&(i + 1).to_ne_bytes());

@@ -1,14 +1,14 @@
 //! SYNs, and segments that are no data.
 
 use dfaas_common::{
-    flow::{Flow, LOCAL, PEER},
+    flow::{Flow, Target},
     verdict::Verdict::{CloseWithoutData, HandshakeAck, NoAckFlag, NoCookie, SynAnswered, SynMalformed},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
 
 use super::{
     row::{Row, row},
-    world::{B, CALL, Connection, Now, SECRET, Where},
+    world::{B, CALL, Connection, HERE, Now, SECRET, Where},
 };
 
 const MSS: [u8; 4] = [2, 4, 5, 0xb4];
@@ -140,8 +140,8 @@ fn keys(now: Now) -> Vec<Row> {
             b.tables.set_control(&control).unwrap();
         })
     };
-    let old = connection.flow(PEER, B);
-    let local = connection.flow(LOCAL, 0);
+    let old = connection.flow(Target::Peer(B));
+    let local = connection.flow(HERE);
     let newer = |flow: Flow| Flow { newer_isn: 0x2000_0000, ..flow };
     let again = |flow| {
         let mut row = answered(now, "", &MSS, offer);

@@ -3,7 +3,7 @@
 
 use dfaas_common::{
     counters::FunctionCounters,
-    flow::{LOCAL, REFUSED, TO_PLACED, TO_PROXY},
+    flow::Target,
     settings::{ANSWER_UNAVAILABLE, Control, HintWay},
     verdict::Verdict::{
         EarlyToLocal, FirstRepeated, FirstToLocal, FirstToProxy, FirstWithoutHint, HintForged, NotSteered, OtherLink,
@@ -17,8 +17,8 @@ use super::{
     refusal::answer,
     row::{LOCAL_EARLY, LOCAL_FIRST, PROXY_FIRST, Row, peer_first, row},
     world::{
-        B, CALL, CLIENT, Connection, ECHO_NUMBER, HINT_SECRET, NO_FUNCTION, Now, OUR_MAC, UNAVAILABLE, Where, by_slots,
-        link,
+        B, CALL, CLIENT, Connection, ECHO_NUMBER, HERE, HINT_SECRET, NO_FUNCTION, Now, OUR_MAC, TO_PROXY, UNAVAILABLE,
+        Where, by_slots, link,
     },
 };
 
@@ -29,7 +29,7 @@ pub(crate) fn rows(now: Now) -> Vec<Row> {
 /// The other way is taken by itself.
 fn crowded(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let local = |detail| c.flow(LOCAL, detail);
+    let local = |target| c.flow(target);
     let case = |name: &str, frame: Frame| row(format!("no room: {name}"), frame).without_metadata(HintWay::Auto);
     let known = |name: &str, frame: Frame, detail| {
         let flow = local(detail);
@@ -44,9 +44,9 @@ fn crowded(now: Now) -> Vec<Row> {
             .counts(FunctionCounters { local: 0, to_proxy: 1, ..super::first::LOCAL_ONE })
             .leaves(Where::Decided, c, local(TO_PROXY))
             .touched(),
-        known("the first again", c.first(CALL), TO_PLACED).passes(FirstRepeated).hint(LOCAL_FIRST),
+        known("the first again", c.first(CALL), HERE).passes(FirstRepeated).hint(LOCAL_FIRST),
         known("the first again, for HAProxy", c.first(CALL), TO_PROXY).passes(FirstRepeated).hint(PROXY_FIRST),
-        known("more before an answer", c.ack(), TO_PLACED).passes(EarlyToLocal).hint(LOCAL_EARLY),
+        known("more before an answer", c.ack(), HERE).passes(EarlyToLocal).hint(LOCAL_EARLY),
     ]
 }
 
@@ -55,7 +55,7 @@ fn untold(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let case = |name: &str, frame: Frame| row(format!("untold: {name}"), frame).without_metadata(HintWay::Metadata);
     let known = |name: &str, frame: Frame| {
-        let flow = c.flow(LOCAL, TO_PLACED);
+        let flow = c.flow(HERE);
         case(name, frame)
             .flow(Where::Decided, c, flow)
             .leaves(Where::Decided, c, flow)
@@ -70,7 +70,7 @@ fn untold(now: Now) -> Vec<Row> {
         case("the first", first)
             .sends(FirstWithoutHint, refusal)
             .counts(FunctionCounters { local: 0, unavailable: 1, ..super::first::LOCAL_ONE })
-            .leaves(Where::Decided, c, c.flow(REFUSED, ANSWER_UNAVAILABLE))
+            .leaves(Where::Decided, c, c.flow(Target::Refused(ANSWER_UNAVAILABLE)))
             .event(ECHO_NUMBER, *CLIENT.ip())
             .touched(),
         known("the first again", c.first(CALL)),
@@ -85,7 +85,7 @@ fn forged(now: Now) -> Vec<Row> {
     let case = |name: &str, frame: Frame| row(format!("forged: {name}"), frame.macs(OUR_MAC, source));
     let dropped = |row: Row| row.drops(HintForged).event(NO_FUNCTION, std::net::Ipv4Addr::UNSPECIFIED);
     let tunnelled = dfaas_tests::packet::patched(from_peer(B, dfaas_common::tunnel::FIRST, &c.first(CALL)), 6, &source);
-    let mut other = c.flow(LOCAL, TO_PLACED);
+    let mut other = c.flow(HERE);
     other.mac = peer_first(B).source(HINT_SECRET ^ 1);
     vec![
         dropped(case("a call", c.first(CALL))),
@@ -114,7 +114,7 @@ fn links(now: Now) -> Vec<Row> {
             b.tables.set_control(&Control { links, ..control }).unwrap();
         }
     };
-    let from_there = dfaas_common::flow::Flow { mac: [2; 6], ..c.flow(LOCAL, TO_PLACED) };
+    let from_there = dfaas_common::flow::Flow { mac: [2; 6], ..c.flow(HERE) };
     let taken = |name: &str, links: [u64; 2]| {
         super::first::local(row(name, c.first(CALL).macs(ELSEWHERE, [2; 6])).given(with(links)), c).leaves(
             Where::Decided,

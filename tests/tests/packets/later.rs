@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED},
+    flow::{CLIENT_FINISHED, FINISHED, Flow, PEER_FINISHED, Target},
     peer::{DEAD, DRAINING},
     tunnel::{FIRST, LATER},
     verdict::Verdict::{EarlyToLocal, FirstRepeated, LaterToLocal, LaterToPeer, PeerLost},
@@ -13,7 +13,7 @@ use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 use super::{
     peers::to_peer,
     row::{LOCAL_EARLY, LOCAL_FIRST, Row, row},
-    world::{B, CALL, CLIENT, Connection, Now, SECRET, SERVICE, Where},
+    world::{B, CALL, CLIENT, Connection, HERE, Now, SECRET, SERVICE, Where},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -24,8 +24,8 @@ fn local(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let case = |name: &str, frame: Frame| {
         row(format!("local: {name}"), frame)
-            .flow(Where::Decided, c, c.flow(LOCAL, 0))
-            .leaves(Where::Decided, c, c.flow(LOCAL, 0))
+            .flow(Where::Decided, c, c.flow(HERE))
+            .leaves(Where::Decided, c, c.flow(HERE))
             .touched()
     };
     let open = |row: Row| row.given(|b| b.connect(CLIENT, SERVICE));
@@ -46,7 +46,7 @@ fn local(now: Now) -> Vec<Row> {
 /// Sent to the peer with the pair's token, or with a tag if it is the first again.
 fn to_b(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let flow = c.flow(PEER, B);
+    let flow = c.flow(Target::Peer(B));
     let case = |name: &str, kind: u8, frame: Frame| {
         let tunnelled = to_peer(B, kind, &frame.packet(), CLIENT, &[]);
         row(format!("to B: {name}"), frame)
@@ -82,7 +82,7 @@ fn to_b(now: Now) -> Vec<Row> {
 /// FIN of both sides, or RST of one: the entry moves to where it may be evicted, and is still followed.
 fn ends(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let with = |finished| Flow { finished, ..c.flow(PEER, B) };
+    let with = |finished| Flow { finished, ..c.flow(Target::Peer(B)) };
     let case = |name: &str, before: (Where, u8), flags: u8, after: (Where, u8)| {
         let frame = c.later().flags(flags);
         let tunnelled = to_peer(B, LATER, &frame.packet(), CLIENT, &[]);

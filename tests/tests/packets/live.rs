@@ -388,6 +388,6 @@ fn refused_by_the_kernel(live: &mut Live) {
     drop(accept(live.bench.placed()));
     live.bench.stop_placed();
     let e = Live::connection(41_008, 0x1000_0000);
-    live.bench.tables.set_decided(&e.key(), &e.flow(dfaas_common::flow::LOCAL, 0)).unwrap();
+    live.bench.tables.set_decided(&e.key(), &e.flow(super::world::HERE)).unwrap();
     live.step("decided, then the listener went", e.first(CALL), &[FirstRepeated, PlaceWithoutListener]);
 }

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dfaas_common::{
-    address::raw_v4,
     packet::{Be16, Be32, IpTcp, Ipv4, Tcp},
     peer::{Peer, Seal, UP},
     siphash::Key,
@@ -47,9 +46,9 @@ pub(crate) fn peer(number: u32) -> Peer {
         send: seal(number, SEND_EPOCH),
         receive: [seal(number, RECEIVE_EPOCH), seal(number, PREVIOUS_EPOCH)],
         expires_ns: u64::MAX,
-        tunnel: Be32::from_raw(raw_v4(peer_tunnel(number))),
-        service: Be32::from_raw(raw_v4(*peer_service(number).ip())),
-        alias: Be32::from_raw(raw_v4(alias(number))),
+        tunnel: peer_tunnel(number).into(),
+        service: (*peer_service(number).ip()).into(),
+        alias: alias(number).into(),
         ifindex: LO,
         mac: peer_mac(number),
         service_port: Be16::new(peer_service(number).port()),

@@ -131,7 +131,7 @@ fn not_ours_out() -> Vec<Row> {
         alone("ARP", reply().ethertype(0x0806)),
         alone("IPv6", reply().ethertype(0x86dd)),
         row("out: a short frame", reply().bytes()[..53].to_vec()).through(Through::TcOut).left_alone(),
-        failed("the alias has another peer").peer(B, |p| p.alias = dfaas_common::packet::Be32::default()),
+        failed("the alias has another peer").peer(B, |p| p.alias = dfaas_common::address::AddressV4::UNSPECIFIED),
         failed("no seal for the peer").peer(B, |p| p.send.epoch = 0),
         failed("the peer's entry is gone").without_peer(B),
     ]

@@ -2,7 +2,7 @@
 
 use dfaas_common::{
     counters::FunctionCounters,
-    flow::{CLIENT_FINISHED, Flow, REFUSED},
+    flow::{CLIENT_FINISHED, Flow, Target},
     peer::DEAD,
     route::SLOT_LOCAL,
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, MAX_ANSWER},
@@ -44,7 +44,7 @@ fn refused(now: Now) -> Vec<Row> {
     let ends = |row: Row| {
         row.route(by_slots(&[]))
             .counts(REFUSED_ONE)
-            .leaves(Where::Decided, c, c.flow(REFUSED, ANSWER_BUSY))
+            .leaves(Where::Decided, c, c.flow(Target::Refused(ANSWER_BUSY)))
             .event(ECHO_NUMBER, *CLIENT.ip())
     };
     let case = |name: &str, first: Frame| {
@@ -67,7 +67,7 @@ fn refused(now: Now) -> Vec<Row> {
         case("a request with FIN", c.first(CALL).flags(ACK | FIN)).leaves(
             Where::Decided,
             c,
-            Flow { finished: CLIENT_FINISHED, ..c.flow(REFUSED, ANSWER_BUSY) },
+            Flow { finished: CLIENT_FINISHED, ..c.flow(Target::Refused(ANSWER_BUSY)) },
         ),
         ends(row("a request with a timestamp", stamp)).sends(FirstRefused, stamped_answer),
         both_down,
@@ -95,7 +95,7 @@ fn unavailable(now: Now) -> Vec<Row> {
     let case = |name: &str, request: &str, function: u32| {
         let first = c.first(request);
         let answer = answer(&first, c, UNAVAILABLE);
-        let flow = Flow { function, ..c.flow(REFUSED, ANSWER_UNAVAILABLE) };
+        let flow = Flow { function, ..c.flow(Target::Refused(ANSWER_UNAVAILABLE)) };
         row(name, first)
             .without_service_listener()
             .without_placed_listener()
@@ -116,7 +116,8 @@ fn unavailable(now: Now) -> Vec<Row> {
 /// Behind the refusal.
 fn behind(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let case = |name: &str, frame: Frame| row(name, frame).flow(Where::Decided, c, c.flow(REFUSED, ANSWER_BUSY));
+    let case =
+        |name: &str, frame: Frame| row(name, frame).flow(Where::Decided, c, c.flow(Target::Refused(ANSWER_BUSY)));
     let repeats = |name: &str, frame: Frame| {
         let answer = answer(&frame, c, BUSY);
         case(name, frame).sends(RefusalRepeated, answer)

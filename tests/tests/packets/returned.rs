@@ -2,7 +2,7 @@
 
 use dfaas_common::{
     counters::{FunctionCounters, PairCounters},
-    flow::{CLIENT_FINISHED, FINISHED, Flow, LOCAL, PEER, PEER_FINISHED, REFUSED, TO_PROXY},
+    flow::{CLIENT_FINISHED, FINISHED, Flow, PEER_FINISHED, Target},
     limit::Limit,
     peer::DEAD,
     route::{Route, SLOT_LOCAL},
@@ -17,8 +17,8 @@ use super::{
     refusal::answer,
     row::{LOCAL_FIRST, PROXY_FIRST, Row, row},
     world::{
-        B, BUSY, C, CALL, CLIENT, CLIENT_MAC, Connection, NO_FUNCTION, Now, OUR_MAC, SERVICE, UNAVAILABLE, Where,
-        by_slots, weighted,
+        B, BUSY, C, CALL, CLIENT, CLIENT_MAC, Connection, HERE, NO_FUNCTION, Now, OUR_MAC, SERVICE, TO_PROXY,
+        UNAVAILABLE, Where, by_slots, weighted,
     },
 };
 
@@ -50,7 +50,7 @@ fn reply(c: Connection) -> Frame {
 
 fn answers(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let flow = c.flow(PEER, B);
+    let flow = c.flow(Target::Peer(B));
     let to_client = |frame: &Frame| frame.clone().macs(CLIENT_MAC, OUR_MAC);
     let case = |name: &str, frame: Frame| {
         row(format!("answer: {name}"), from_peer(B, LATER, &frame))
@@ -88,15 +88,15 @@ fn astray(now: Now) -> Vec<Row> {
         |name: &str| row(format!("answer astray: {name}"), from_peer(B, LATER, &reply(c))).drops(ReturnWithoutFlow);
     vec![
         case("no such connection"),
-        case("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(PEER, C)),
-        case("of a connection of this node").flow(Where::Decided, c, c.flow(LOCAL, 0)),
-        case("of a connection that was refused").flow(Where::Decided, c, c.flow(REFUSED, 0)),
+        case("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(Target::Peer(C))),
+        case("of a connection of this node").flow(Where::Decided, c, c.flow(HERE)),
+        case("of a connection that was refused").flow(Where::Decided, c, c.flow(Target::Refused(0))),
     ]
 }
 
 fn ends(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let with = |finished| Flow { finished, ..c.flow(PEER, B) };
+    let with = |finished| Flow { finished, ..c.flow(Target::Peer(B)) };
     let (live, over) = (Where::Forwarded, Where::Decided);
     let case = |name: &str, before: (Where, u8), flags: u8, after: (Where, u8)| {
         let frame = reply(c).flags(flags);
@@ -117,39 +117,43 @@ fn ends(now: Now) -> Vec<Row> {
 
 /// B sends a call back.
 fn bounce(name: &str, c: Connection) -> Row {
-    row(format!("bounce: {name}"), from_peer(B, BOUNCE, &c.first(CALL))).flow(Where::Forwarded, c, c.flow(PEER, B))
+    row(format!("bounce: {name}"), from_peer(B, BOUNCE, &c.first(CALL))).flow(
+        Where::Forwarded,
+        c,
+        c.flow(Target::Peer(B)),
+    )
 }
 
 fn bounces(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let both = weighted(&[(2, 1), (3, 1)]);
     let once = |flow: Flow| Flow { bounces: flow.bounces + 1, ..flow };
-    let times = |bounces: u8| Flow { bounces, ..c.flow(PEER, B) };
+    let times = |bounces: u8| Flow { bounces, ..c.flow(Target::Peer(B)) };
     let to_c = |row: Row, bounces: u8| {
         row.route(both)
             .sends(BouncedToPeer, to_peer(C, FIRST, &c.first(CALL).packet(), CLIENT, &[]))
             .pair(B, BOUNCED)
             .pair(C, FORWARDED)
-            .leaves(Where::Forwarded, c, once(Flow { bounces, ..c.flow(PEER, C) }))
+            .leaves(Where::Forwarded, c, once(Flow { bounces, ..c.flow(Target::Peer(C)) }))
     };
     let to_local = |row: Row| {
         row.passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
             .hint(LOCAL_FIRST)
             .counts(FunctionCounters { local: 1, ..NOTHING })
             .pair(B, BOUNCED)
-            .leaves(Where::Decided, c, once(c.flow(LOCAL, 0)))
+            .leaves(Where::Decided, c, once(c.flow(HERE)))
     };
     let refused = |row: Row, bounces: u8, index: u32, text: &str, counts: FunctionCounters| {
         row.sends(BouncedRefused, answer(&c.first(CALL), c, text)).counts(counts).pair(B, BOUNCED).leaves(
             Where::Decided,
             c,
-            once(Flow { bounces, ..c.flow(REFUSED, index) }),
+            once(Flow { bounces, ..c.flow(Target::Refused(index)) }),
         )
     };
     let busy = FunctionCounters { refused: 1, ..NOTHING };
     let alone = weighted(&[(SLOT_LOCAL, 1)]);
     let last = Route { local: Limit::CLOSED, ..weighted(&[(2, 1)]) };
-    let far = Flow { ifindex: 4711, ..c.flow(PEER, B) };
+    let far = Flow { ifindex: 4711, ..c.flow(Target::Peer(B)) };
     vec![
         to_c(bounce("to the next peer", c), 0),
         to_c(bounce("a second time", c).flow(Where::Forwarded, c, times(1)), 1),
@@ -162,7 +166,7 @@ fn bounces(now: Now) -> Vec<Row> {
             c,
             times(3),
         ))
-        .leaves(Where::Decided, c, once(Flow { bounces: 3, ..c.flow(LOCAL, 0) })),
+        .leaves(Where::Decided, c, once(Flow { bounces: 3, ..c.flow(HERE) })),
         refused(bounce("nobody else", c).route(last), 0, ANSWER_BUSY, BUSY, busy),
         refused(bounce("no weights", c).route(by_slots(&[])), 0, ANSWER_BUSY, BUSY, busy),
         refused(bounce("the next peer is dead", c).route(both).peer(C, |p| p.state = DEAD), 0, ANSWER_BUSY, BUSY, busy),
@@ -176,12 +180,12 @@ fn bounces(now: Now) -> Vec<Row> {
         refused(bounce("nobody else, the client on another interface", c).route(last), 0, ANSWER_BUSY, BUSY, busy)
             .flow(Where::Forwarded, c, far)
             .redirects(BouncedRefused, answer(&c.first(CALL), c, BUSY))
-            .leaves(Where::Decided, c, once(Flow { ifindex: 4711, ..c.flow(REFUSED, ANSWER_BUSY) })),
+            .leaves(Where::Decided, c, once(Flow { ifindex: 4711, ..c.flow(Target::Refused(ANSWER_BUSY)) })),
         bounce("of a function whose table is gone", c)
             .given(|b| b.tables.remove_route(&super::world::name(super::world::ECHO)).unwrap())
             .passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
             .hint(PROXY_FIRST)
-            .leaves(Where::Decided, c, once(c.flow(LOCAL, TO_PROXY))),
+            .leaves(Where::Decided, c, once(c.flow(TO_PROXY))),
     ]
 }
 
@@ -194,24 +198,26 @@ fn bogus(now: Now) -> Vec<Row> {
         ends(row(format!("bogus bounce: {name}"), from_peer(B, BOUNCE, &c2.first(CALL)))).flow(
             Where::Forwarded,
             c,
-            c.flow(PEER, B),
+            c.flow(Target::Peer(B)),
         )
     };
     vec![
         plain("no such connection"),
-        plain("of a connection of this node").flow(Where::Decided, c, c.flow(LOCAL, 0)),
-        plain("of a connection that was refused").flow(Where::Decided, c, c.flow(REFUSED, ANSWER_BUSY)),
-        plain("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(PEER, C)),
+        plain("of a connection of this node").flow(Where::Decided, c, c.flow(HERE)),
+        plain("of a connection that was refused").flow(Where::Decided, c, c.flow(Target::Refused(ANSWER_BUSY))),
+        plain("of a connection that another peer has").flow(Where::Forwarded, c, c.flow(Target::Peer(C))),
         other("another ISN of the client", Connection { isn: c.isn + 1, ..c }),
         other("another ISN of ours", Connection { cookie: c.cookie ^ 1, ..c }),
         plain("the same again, when C has it")
-            .flow(Where::Forwarded, c, c.flow(PEER, B))
+            .flow(Where::Forwarded, c, c.flow(Target::Peer(B)))
             .route(weighted(&[(2, 1), (3, 1)]))
             .given(move |b| {
                 b.send(&from_peer(B, BOUNCE, &c.first(CALL)));
             }),
-        plain("the same again, when this node has it").flow(Where::Forwarded, c, c.flow(PEER, B)).given(move |b| {
-            b.send(&from_peer(B, BOUNCE, &c.first(CALL)));
-        }),
+        plain("the same again, when this node has it").flow(Where::Forwarded, c, c.flow(Target::Peer(B))).given(
+            move |b| {
+                b.send(&from_peer(B, BOUNCE, &c.first(CALL)));
+            },
+        ),
     ]
 }

@@ -1,7 +1,7 @@
 //! A client port used again, and calls whose peer died before it answered.
 
 use dfaas_common::{
-    flow::{FINISHED, Flow, LOCAL, PEER, REFUSED},
+    flow::{FINISHED, Flow, Target},
     peer::DEAD,
     route::Route,
     settings::ANSWER_BUSY,
@@ -14,7 +14,7 @@ use super::{
     peers::{to_peer, to_peer_renewed},
     refusal::{REFUSED_ONE, answer},
     row::{LOCAL_FIRST, Row, row},
-    world::{B, BUSY, C, CALL, CLIENT, Connection, ECHO_NUMBER, Now, SECRET, Where, by_slots, weighted},
+    world::{B, BUSY, C, CALL, CLIENT, Connection, ECHO_NUMBER, HERE, Now, SECRET, Where, by_slots, weighted},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -37,7 +37,7 @@ fn newer(now: Now) -> Vec<Row> {
         row.passes(FirstToLocal)
             .hint(LOCAL_FIRST.renewing(true))
             .counts(LOCAL_ONE)
-            .leaves(Where::Decided, new, new.flow(LOCAL, 0))
+            .leaves(Where::Decided, new, new.flow(HERE))
             .touched()
     };
     let to_b = |row: Row| {
@@ -45,27 +45,27 @@ fn newer(now: Now) -> Vec<Row> {
             .sends(FirstToPeer, to_peer_renewed(B, &new.first(CALL).packet(), CLIENT))
             .counts(FORWARDED_ONE)
             .pair(B, TO_PEER)
-            .leaves(Where::Forwarded, new, new.flow(PEER, B))
+            .leaves(Where::Forwarded, new, new.flow(Target::Peer(B)))
             .event(ECHO_NUMBER, *CLIENT.ip())
     };
     let refused = answer(&new.first(CALL), new, BUSY);
     vec![
-        to_local(case("local, then local", Where::Decided, old.flow(LOCAL, 0))),
-        to_local(case("forwarded, then local", Where::Forwarded, old.flow(PEER, B))),
-        to_local(case("ended, then local", Where::Decided, Flow { finished: FINISHED, ..old.flow(PEER, B) })),
-        to_local(case("refused, then local", Where::Decided, old.flow(REFUSED, ANSWER_BUSY))),
-        to_b(case("local, then forwarded", Where::Decided, old.flow(LOCAL, 0))),
-        to_b(case("forwarded, then forwarded", Where::Forwarded, old.flow(PEER, C))),
-        to_b(case("ended, then forwarded", Where::Decided, Flow { finished: FINISHED, ..old.flow(PEER, C) })),
-        case("forwarded, then refused", Where::Forwarded, old.flow(PEER, B))
+        to_local(case("local, then local", Where::Decided, old.flow(HERE))),
+        to_local(case("forwarded, then local", Where::Forwarded, old.flow(Target::Peer(B)))),
+        to_local(case("ended, then local", Where::Decided, Flow { finished: FINISHED, ..old.flow(Target::Peer(B)) })),
+        to_local(case("refused, then local", Where::Decided, old.flow(Target::Refused(ANSWER_BUSY)))),
+        to_b(case("local, then forwarded", Where::Decided, old.flow(HERE))),
+        to_b(case("forwarded, then forwarded", Where::Forwarded, old.flow(Target::Peer(C)))),
+        to_b(case("ended, then forwarded", Where::Decided, Flow { finished: FINISHED, ..old.flow(Target::Peer(C)) })),
+        case("forwarded, then refused", Where::Forwarded, old.flow(Target::Peer(B)))
             .route(by_slots(&[]))
             .sends(FirstRefused, refused)
             .counts(REFUSED_ONE)
-            .leaves(Where::Decided, new, new.flow(REFUSED, ANSWER_BUSY))
+            .leaves(Where::Decided, new, new.flow(Target::Refused(ANSWER_BUSY)))
             .event(ECHO_NUMBER, *CLIENT.ip()),
         to_local(
             row("newer connection: its SYN was answered just before", new.first(CALL))
-                .flow(Where::Decided, old, old.flow(LOCAL, 0))
+                .flow(Where::Decided, old, old.flow(HERE))
                 .after(&new.syn()),
         ),
     ]
@@ -75,8 +75,8 @@ fn newer(now: Now) -> Vec<Row> {
 fn older(now: Now) -> Vec<Row> {
     let (old, new) = (Connection::new(now), second(now));
     let forged = Connection { cookie: new.cookie ^ 1 << 31, ..new };
-    let local = old.flow(LOCAL, 0);
-    let forwarded = old.flow(PEER, B);
+    let local = old.flow(HERE);
+    let forwarded = old.flow(Target::Peer(B));
     let seen = |flow: Flow| Flow { newer_isn: new.isn, ..flow };
     let tunnelled = |frame: &dfaas_tests::packet::Frame| to_peer(B, LATER, &frame.packet(), CLIENT, &[]);
     let unseen = new.first(CALL);
@@ -113,7 +113,7 @@ fn older(now: Now) -> Vec<Row> {
 /// A call may be given away a second time only when its peer is dead.
 fn elsewhere(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let old = c.flow(PEER, B);
+    let old = c.flow(Target::Peer(B));
     let route = || Route { slots: weighted(&[(2, 1), (3, 1)]).slots, ..weighted(&[]) };
     let first = c.first(CALL);
     let case =
@@ -122,7 +122,7 @@ fn elsewhere(now: Now) -> Vec<Row> {
         row.sends(FirstToPeer, to_peer(C, FIRST, &first.packet(), CLIENT, &[]))
             .counts(FORWARDED_ONE)
             .pair(C, TO_PEER)
-            .leaves(Where::Forwarded, c, c.flow(PEER, C))
+            .leaves(Where::Forwarded, c, c.flow(Target::Peer(C)))
             .event(ECHO_NUMBER, *CLIENT.ip())
     };
     vec![
@@ -134,7 +134,7 @@ fn elsewhere(now: Now) -> Vec<Row> {
             .passes(FirstToLocal)
             .hint(LOCAL_FIRST)
             .counts(LOCAL_ONE)
-            .leaves(Where::Decided, c, c.flow(LOCAL, 0)),
+            .leaves(Where::Decided, c, c.flow(HERE)),
         case("B lives: to B again, not counted twice")
             .sends(LaterToPeer, to_peer(B, FIRST, &first.packet(), CLIENT, &[])),
         case("B has lapsed, but is not dead: to B again")

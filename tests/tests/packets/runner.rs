@@ -1,7 +1,7 @@
 //! Runs a table and says which rows fail, and how.
 
 use dfaas_common::{
-    address::{Address, raw_v4},
+    address::{Address, AddressV4},
     counters::{FunctionCounters, PairCounters},
     flow::{Flow, FlowKey},
     hint::Hint,
@@ -122,8 +122,11 @@ fn compare(bench: &mut Bench, row: &Row, before: &Snapshot, ran: &Ran, after: &S
     let events: Vec<_> = std::iter::from_fn(|| bench.events.take())
         .map(|e| (Verdict::from_number(e.verdict), e.function, e.source))
         .collect();
-    let want: Vec<_> =
-        row.event.iter().map(|(function, source)| (row.verdict, *function, Address::v4(raw_v4(*source)))).collect();
+    let want: Vec<_> = row
+        .event
+        .iter()
+        .map(|(function, source)| (row.verdict, *function, Address::from(AddressV4::from(*source))))
+        .collect();
     say("events", format!("{want:?}"), format!("{events:?}"));
     if row.touched {
         let last = after.flows.first().map_or(0, |(_, _, flow)| flow.last_ns);

@@ -4,9 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use dfaas_agent::kernel::tables::Tables;
 use dfaas_common::{
-    address::raw_v4,
     cookie::{self, Made, Secret},
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, Listener, Target},
     http::Name,
     limit::{CLOSED, Limit, OPEN},
     packet::{Mac, Segment},
@@ -21,6 +20,9 @@ use super::peers::{alias, peer, peer_service, peer_tunnel};
 
 pub(crate) const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 1, 0, 1), 80);
 pub(crate) const TUNNEL: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+/// To this node: to the listener for calls that the kernel has admitted, to HAProxy's own.
+pub(crate) const HERE: Target = Target::Local(Listener::Placed);
+pub(crate) const TO_PROXY: Target = Target::Local(Listener::Proxy);
 pub(crate) const PLACED: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10080);
 pub(crate) const HANDOFF: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10081);
 /// Not link-local, so that only the range itself can be the reason to refuse an address of it.
@@ -156,17 +158,16 @@ impl Connection {
     }
 
     pub(crate) fn key(&self) -> FlowKey {
-        FlowKey::v4(raw_v4(*self.from.ip()), self.from.port().to_be())
+        FlowKey::v4((*self.from.ip()).into(), self.from.port().to_be())
     }
 
     /// As XDP records it.
-    pub(crate) fn flow(&self, target: u32, detail: u32) -> Flow {
+    pub(crate) fn flow(&self, target: Target) -> Flow {
         Flow {
             mac: CLIENT_MAC,
             finished: 0,
             bounces: 0,
-            target,
-            detail,
+            target: target.into(),
             client_isn: self.isn,
             our_isn: self.cookie,
             newer_isn: self.isn,
@@ -181,8 +182,8 @@ impl Connection {
 /// What a cookie is made over.
 pub(crate) fn segment(from: SocketAddrV4) -> Segment {
     Segment {
-        source: raw_v4(*from.ip()),
-        destination: raw_v4(*SERVICE.ip()),
+        source: (*from.ip()).into(),
+        destination: (*SERVICE.ip()).into(),
         source_port: from.port().to_be(),
         destination_port: SERVICE.port().to_be(),
         ..Segment::NONE

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use dfaas_common::{
-    address::raw_v4,
-    packet::{Be16, Be32},
+    address::AddressV4,
+    packet::Be16,
     peer::{DEAD, MAX_PEERS, Peer, Seal},
 };
 
@@ -34,12 +34,12 @@ pub(crate) struct PeerFacts {
 
 impl PeerEntry {
     pub(super) fn is_written(&self) -> bool {
-        self.peer.tunnel != Be32::default()
+        self.peer.tunnel != AddressV4::UNSPECIFIED
     }
 
     /// By which the programs find it.
     fn addresses(&self) -> [IpAddr; 3] {
-        [self.peer.tunnel, self.peer.service, self.peer.alias].map(|raw| Ipv4Addr::from(raw.get()).into())
+        [self.peer.tunnel, self.peer.service, self.peer.alias].map(|address| Ipv4Addr::from(address).into())
     }
 }
 
@@ -73,7 +73,7 @@ impl<M: Maps> Mirror<M> {
         if let Some(entry) = self.peers.get(node) {
             return Some(entry.number);
         }
-        let entry = if let Some(entry) = self.inherited.remove(&raw_v4(tunnel)) {
+        let entry = if let Some(entry) = self.inherited.remove(&tunnel.into()) {
             entry
         } else {
             let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
@@ -112,9 +112,9 @@ impl<M: Maps> Mirror<M> {
             send: facts.send,
             receive: old.receive,
             expires_ns: facts.expires_ns,
-            tunnel: Be32::from_raw(raw_v4(facts.tunnel)),
-            service: Be32::from_raw(raw_v4(*facts.service.ip())),
-            alias: Be32::from_raw(raw_v4(self.alias_of(number))),
+            tunnel: facts.tunnel.into(),
+            service: (*facts.service.ip()).into(),
+            alias: self.alias_of(number).into(),
             ifindex: facts.next_hop.ifindex,
             mac: facts.next_hop.mac,
             service_port: Be16::new(facts.service.port()),

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use dfaas_common::{
-    packet::Be32,
+    address::AddressV4,
     peer::{DEAD, MAX_PEERS, Seal, UP},
     route::SLOT_REFUSE,
     siphash::Key,
@@ -211,7 +211,7 @@ fn foreign_changes_to_every_map_are_put_right() {
             t.routes.insert(Name::new("foreign").unwrap(), route);
         }),
         ("a peer is gone", |t| _ = t.peers.pop_first()),
-        ("a peer is another", |t| t.peers.first_entry().unwrap().get_mut().tunnel = Be32::new(7)),
+        ("a peer is another", |t| t.peers.first_entry().unwrap().get_mut().tunnel = AddressV4::from_raw(7)),
         ("a peer is foreign", |t| _ = t.peers.insert(50, Peer::default())),
         ("an address is gone", |t| _ = t.addresses.pop_first()),
         ("an address is another's", |t| *t.addresses.first_entry().unwrap().get_mut() = 1),

@@ -1,19 +1,21 @@
 //! A connection that a peer has sent back: the next target takes it.
 
 use dfaas_common::{
-    flow::{Flow, FlowKey, LOCAL, PEER, REFUSED, TO_PROXY},
+    flow::{FlowKey, StoredTarget, Target},
     hint::Hint,
     packet::Segment,
     route::NO_FUNCTION,
-    settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE},
+    settings::ANSWER_BUSY,
     tunnel::RENEWED,
     verdict::Verdict,
 };
 
 use crate::{
     count, field, maps,
-    pick::Picked,
-    xdp::{Inside, Plan, Refusal, Rewrite, first::first_kind},
+    xdp::{
+        Inside, Plan, Refusal, Rewrite,
+        first::{first_kind, kept, refused},
+    },
 };
 
 /// After so many refusals the call is refused.
@@ -31,8 +33,7 @@ pub(super) fn check(number: u32, plan: &mut Plan) -> Result<Inside, Verdict> {
     let (flow, _) = maps::flow(&key(s)).ok_or(Verdict::BouncedBack)?;
     // SAFETY: a live map value; words read one by one.
     let ours = unsafe {
-        (*flow).target == PEER
-            && (*flow).detail == number
+        (*flow).target == StoredTarget::from(Target::Peer(number))
             && (*flow).client_isn == s.client_isn()
             && (*flow).our_isn == s.our_isn()
     };
@@ -53,47 +54,37 @@ pub(in crate::xdp) fn record(plan: &mut Plan) {
         (*flow).bounces = (*flow).bounces.wrapping_add(1);
         (*flow).bounces
     };
-    let mut picked = plan.picked;
-    if picked.function != NO_FUNCTION {
-        count::pair(picked.function, plan.without, field!(bounced));
+    let function = plan.picked.function;
+    let mut target = plan.picked.target;
+    if function != NO_FUNCTION {
+        count::pair(function, plan.without, field!(bounced));
     }
-    if picked.target == PEER && bounces > MAX_BOUNCES {
-        picked.target = REFUSED;
-        picked.detail = ANSWER_BUSY;
+    if matches!(target, Target::Peer(_)) && bounces > MAX_BOUNCES {
+        target = Target::Refused(ANSWER_BUSY);
     }
     // SAFETY: as above.
-    unsafe {
-        (*flow).target = picked.target;
-        (*flow).detail = picked.detail;
+    unsafe { (*flow).target = target.into() };
+    if !matches!(target, Target::Peer(_)) {
+        // Before the entry moves: its old place may be reused at once.
+        plan.towards_client(flow);
+        // The connection is no peer's any more. The count as forwarded stays: it was.
+        maps::retire(&key, flow);
     }
-    if picked.target == PEER {
-        if picked.function != NO_FUNCTION {
-            count::pair(picked.function, picked.detail, field!(forwarded));
+    // A call of no function has no counters.
+    match target {
+        Target::Peer(peer) => {
+            count::pair(function, peer, field!(forwarded));
+            plan.rewrite(Rewrite::HandOn { peer }, Verdict::BouncedToPeer);
         }
-        return plan.rewrite(Rewrite::HandOn { peer: picked.detail }, Verdict::BouncedToPeer);
-    }
-    // Before the entry moves: its old place may be reused at once.
-    plan.towards_client(flow);
-    settle(&key, flow, picked);
-    if picked.target == LOCAL {
-        let hint = Hint::new(first_kind(picked.detail), 0).renewing(plan.marks & RENEWED != 0);
-        return plan.rewrite(Rewrite::PassInner(hint), Verdict::BouncedToLocal);
-    }
-    let refusal = Refusal { sequence: plan.segment.acknowledgement, answer: picked.detail };
-    plan.rewrite(Rewrite::AnswerInner(refusal), Verdict::BouncedRefused);
-}
-
-/// The connection is no peer's any more. The count as forwarded stays: it was.
-#[inline(always)]
-fn settle(key: &FlowKey, flow: *mut Flow, picked: Picked) {
-    maps::retire(key, flow);
-    if picked.function == NO_FUNCTION {
-        return;
-    }
-    match picked.target {
-        LOCAL if picked.detail == TO_PROXY => count::function(picked.function, field!(to_proxy)),
-        LOCAL => count::function(picked.function, field!(local)),
-        _ if picked.detail == ANSWER_UNAVAILABLE => count::function(picked.function, field!(unavailable)),
-        _ => count::function(picked.function, field!(refused)),
+        Target::Local(listener) => {
+            kept(function, listener);
+            let hint = Hint::new(first_kind(listener), 0).renewing(plan.marks & RENEWED != 0);
+            plan.rewrite(Rewrite::PassInner(hint), Verdict::BouncedToLocal);
+        }
+        Target::Refused(answer) => {
+            refused(function, answer);
+            let refusal = Refusal { sequence: plan.segment.acknowledgement, answer };
+            plan.rewrite(Rewrite::AnswerInner(refusal), Verdict::BouncedRefused);
+        }
     }
 }

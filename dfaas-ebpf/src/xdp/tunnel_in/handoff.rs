@@ -46,7 +46,7 @@ fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
     let peer: &Peer = maps::peer(number).ok_or(Verdict::TurnedAwayDraining)?;
     let s = &plan.segment;
     // Its socket exists: a retransmission. In TIME_WAIT it is an old connection's.
-    let own = Tuple { destination: peer.alias.raw(), ..Tuple::from(s) };
+    let own = Tuple { destination: peer.alias, ..Tuple::from(s) };
     if !matches!(socket::state(x, own), socket::NONE | socket::LISTEN | socket::TIME_WAIT) {
         return Ok(());
     }
