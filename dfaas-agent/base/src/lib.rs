@@ -5,7 +5,7 @@
 //! * [`civil`]: points in time as RFC 3339 writes them
 //! * [`whole_file`]: files that are whole or not there
 //! * [`closed_pipe`]: outputs that nobody reads any more
-//! * [`command`]: a program with commands below commands
+//! * [`command`]: the runtime that commands work in
 
 #![forbid(unsafe_code)]
 

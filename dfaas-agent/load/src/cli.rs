@@ -9,36 +9,44 @@ mod trace;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::{Context as _, Result};
-use clap::{Arg, ArgMatches, Command};
-use dfaas_base::{
-    BadInput,
-    command::{Entry, group, run_below},
-};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use dfaas_base::BadInput;
 
-fn entries() -> Vec<Entry> {
-    vec![
-        Entry { command: run::command(), run: run::run },
-        Entry { command: scenario::command(), run: scenario::run },
-        Entry { command: trace::command(), run: trace::run },
-        Entry { command: attack::command(), run: attack::run },
-        Entry { command: results::report_command(), run: results::report },
-        Entry { command: results::plot_command(), run: results::plot },
-    ]
+/// Play a load against nodes, and measure
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Plays requests at planned times, whether or not earlier ones have been answered, and measures each from \
+                  the moment it was due: a server that stalls is seen by every request that was due meanwhile.\n\nResults \
+                  are written to the folder of --out: summary.json, requests.csv, results.json (as vegeta's), report.txt \
+                  and charts."
+)]
+pub struct Load {
+    #[command(subcommand)]
+    command: Command,
 }
 
-pub fn command() -> Command {
-    let command = Command::new("load").about("Play a load against nodes, and measure").long_about(
-        "Plays requests at planned times, whether or not earlier ones have been answered, and measures each from \
-             the moment it was due: a server that stalls is seen by every request that was due meanwhile.\n\nResults \
-             are written to the folder of --out: summary.json, requests.csv, results.json (as vegeta's), report.txt \
-             and charts.",
-    );
-    group(command, entries())
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    Scenario(scenario::Scenario),
+    Trace(Box<trace::Trace>),
+    Attack(attack::Attack),
+    Report(results::Report),
+    Plot(results::Plot),
 }
 
-pub fn run(args: &ArgMatches) -> Result<ExitCode> {
-    run_below(entries(), args)
+impl Load {
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Run(command) => command.run(),
+            Command::Scenario(command) => command.run(),
+            Command::Trace(command) => command.run(),
+            Command::Attack(command) => command.run(),
+            Command::Report(command) => command.run(),
+            Command::Plot(command) => command.run(),
+        }
+    }
 }
 
 /// `load attack` takes vegeta's flags, whose long names have one dash.
@@ -56,20 +64,6 @@ pub fn with_double_dashes(args: impl IntoIterator<Item = OsString>) -> Vec<OsStr
         }
     }
     args
-}
-
-/// An argument of its own type, with its errors as the type says them.
-fn arg<T: Clone + Send + Sync + 'static>(
-    name: &'static str,
-    value: &'static str,
-    parser: fn(&str) -> Result<T, String>,
-    help: &'static str,
-) -> Arg {
-    Arg::new(name).long(name).value_name(value).value_parser(parser).help(help)
-}
-
-fn get<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &str) -> Result<T> {
-    args.get_one(name).cloned().with_context(|| format!("--{name} is missing"))
 }
 
 fn bad(argument: &str) -> impl Fn(String) -> BadInput {
@@ -91,6 +85,6 @@ mod tests {
 
     #[test]
     fn every_command_is_well_formed() {
-        command().debug_assert();
+        Load::augment_args(clap::Command::new("load")).debug_assert();
     }
 }

@@ -4,16 +4,46 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Command;
-use dfaas_base::{
-    BadInput, closed_pipe,
-    command::{Entry, group, run_below},
-};
+use clap::{Parser, Subcommand};
+use dfaas_agent::cli;
+use dfaas_base::{BadInput, closed_pipe};
+
+/// A node of a DFaaS federation
+#[derive(Parser)]
+#[command(name = "dfaas-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// What runs a node and asks it, then what needs no node that runs.
+#[derive(Subcommand)]
+enum Command {
+    Run(cli::Run),
+    Status(cli::Status),
+    #[cfg(feature = "simulate")]
+    Simulate(dfaas_simulate::cli::Simulate),
+    #[cfg(feature = "load")]
+    Load(dfaas_load::cli::Load),
+    Forecast(cli::Forecast),
+    Config(cli::Config),
+    Detach(cli::Detach),
+}
 
 fn main() -> ExitCode {
     closed_pipe::end_quietly();
-    let command = Command::new("dfaas-agent").version(env!("CARGO_PKG_VERSION")).about("A node of a DFaaS federation");
-    match run_below(entries(), &group(command, entries()).get_matches_from(arguments())) {
+    let ended = match Cli::parse_from(arguments()).command {
+        Command::Run(command) => command.run(),
+        Command::Status(command) => command.run(),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(command) => command.run(),
+        #[cfg(feature = "load")]
+        Command::Load(command) => command.run(),
+        Command::Forecast(command) => command.run(),
+        Command::Config(command) => command.run(),
+        Command::Detach(command) => command.run(),
+    };
+    match ended {
         Ok(code) => code,
         Err(e) if closed_pipe::is_cause(&e) => ExitCode::from(closed_pipe::EXIT_CODE),
         Err(e) => {
@@ -27,20 +57,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// In the order of the help text.
-fn entries() -> Vec<Entry> {
-    let mut entries = dfaas_agent::cli::node();
-    #[cfg(feature = "simulate")]
-    entries.push(Entry { command: dfaas_simulate::cli::command(), run: dfaas_simulate::cli::run });
-    #[cfg(feature = "load")]
-    entries.push(Entry { command: dfaas_load::cli::command(), run: dfaas_load::cli::run });
-    entries.extend(dfaas_agent::cli::tools());
-    entries
-}
-
 fn arguments() -> Vec<OsString> {
     let given = std::env::args_os();
     #[cfg(feature = "load")]
     let given = dfaas_load::cli::with_double_dashes(given);
     given.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -7,59 +7,68 @@ mod queue;
 mod replay;
 mod sample;
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Args, Subcommand};
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
-use dfaas_base::command::{Entry, group, run_below};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::replay::indices::Indices;
 
-fn entries() -> Vec<Entry> {
-    vec![
-        Entry { command: replay::command(), run: replay::run },
-        Entry { command: predict::command(), run: predict::run },
-        Entry { command: analyse::command(), run: analyse::run },
-        Entry { command: queue::command(), run: queue::run },
-        Entry { command: environment::command(), run: environment::run },
-        Entry { command: sample::command(), run: sample::run },
-    ]
+/// Try strategies on federations that need not exist
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Runs the strategies of the live agent on measured or made-up loads and says how many calls would have been \
+                  served. The same seed gives the same result."
+)]
+pub struct Simulate {
+    #[command(subcommand)]
+    command: Command,
 }
 
-pub fn command() -> Command {
-    let command = Command::new("simulate").about("Try strategies on federations that need not exist").long_about(
-        "Runs the strategies of the live agent on measured or made-up loads and says how many calls would have been \
-             served. The same seed gives the same result.",
-    );
-    group(command, entries())
+#[derive(Debug, Subcommand)]
+enum Command {
+    Replay(replay::Replay),
+    Predict(predict::Predict),
+    Analyse(analyse::Analyse),
+    Queue(queue::Queue),
+    Environment(environment::Environment),
+    Sample(sample::Sample),
 }
 
-pub fn run(args: &ArgMatches) -> Result<ExitCode> {
-    run_below(entries(), args)
+impl Simulate {
+    pub fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Replay(command) => command.run(),
+            Command::Predict(command) => command.run(),
+            Command::Analyse(command) => command.run(),
+            Command::Queue(command) => command.run(),
+            Command::Environment(command) => command.run(),
+            Command::Sample(command) => command.run(),
+        }
+    }
 }
 
-/// An option that names a file or folder.
-fn path(name: &'static str, value: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).value_parser(value_parser!(PathBuf))
+#[derive(Debug, Args)]
+struct Json {
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-fn json() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the results as JSON")
+#[derive(Debug, Args)]
+struct Force {
+    /// Replace the output folder if it exists
+    #[arg(long)]
+    force: bool,
 }
 
-fn force() -> Arg {
-    Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace the output folder if it exists")
-}
-
-fn seed() -> Arg {
-    Arg::new("seed")
-        .long("seed")
-        .value_name("N")
-        .value_parser(value_parser!(u32))
-        .default_value("1")
-        .help("What all random numbers follow from")
+#[derive(Debug, Args)]
+struct Seed {
+    /// What all random numbers follow from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u32,
 }
 
 /// The answer to the command.

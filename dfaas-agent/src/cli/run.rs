@@ -3,14 +3,14 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::{ArgMatches, Command};
+use clap::Args;
 use dfaas_base::{BadInput, command::runtime};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
-use super::settings::{self, address_or_none_yet};
+use super::settings::{Settings, address_or_none_yet};
 use crate::{
     agent::{self, Order},
     config::{Config, keys, setting::Key, sources::Resolved},
@@ -25,32 +25,34 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What the service manager grants a start that waits, each time.
 const LONGER: Duration = Duration::from_secs(30);
 
-pub(super) fn command() -> Command {
-    Command::new("run")
-        .about("Run a node")
-        .long_about(
-            "Runs a node: joins the overlay, decides where calls go, writes the kernel's tables and HAProxy's \
-             configuration.\n\nSIGTERM or SIGINT ends it. The kernel path and HAProxy then go on by the last decision, \
-             and the next agent takes them over, unless --detach-on-exit is true.\n\nSIGHUP has it read the settings file \
-             again: strategy, period, thresholds, members and what else the help marks [live] change without a lost \
-             request.",
-        )
-        .arg(settings::config())
-        .args(settings::flags())
+/// Run a node
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Runs a node: joins the overlay, decides where calls go, writes the kernel's tables and HAProxy's \
+                  configuration.\n\nSIGTERM or SIGINT ends it. The kernel path and HAProxy then go on by the last \
+                  decision, and the next agent takes them over, unless --detach-on-exit is true.\n\nSIGHUP has it read \
+                  the settings file again: strategy, period, thresholds, members and what else the help marks [live] \
+                  change without a lost request."
+)]
+pub struct Run {
+    #[command(flatten)]
+    settings: Settings,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let resolved = settings::resolve(args)?;
-    // What is wrong whatever the interface's address will be.
-    let draft = Config::new(&resolved, address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
-    logging::start(&draft)?;
-    let config = wait_for_interface(&resolved, &draft)?;
-    for remark in resolved.complaints().iter().chain(&config.remarks) {
-        tracing::warn!("{remark}");
+impl Run {
+    pub fn run(self) -> Result<ExitCode> {
+        let resolved = self.settings.resolve()?;
+        // What is wrong whatever the interface's address will be.
+        let draft = Config::new(&resolved, address_or_none_yet).map_err(|wrong| BadInput(wrong.to_string()))?;
+        logging::start(&draft)?;
+        let config = wait_for_interface(&resolved, &draft)?;
+        for remark in resolved.complaints().iter().chain(&config.remarks) {
+            tracing::warn!("{remark}");
+        }
+        let signals = follow_signals(self.settings, resolved)?;
+        runtime()?.block_on(agent::run(config, signals))?;
+        Ok(ExitCode::SUCCESS)
     }
-    let signals = follow_signals(args.clone(), resolved)?;
-    runtime()?.block_on(agent::run(config, signals))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Until the interface is there, with an address unless all that would come from it is set: it may come long after boot.
@@ -83,26 +85,26 @@ fn wait_for_interface(resolved: &Resolved, draft: &Config) -> Result<Config> {
 
 /// SIGINT and SIGTERM end the agent, SIGHUP has it read its settings again. Must be called before the runtime starts
 /// to serve; the channel is small because each message makes those before it worthless.
-fn follow_signals(args: ArgMatches, resolved: Resolved) -> Result<mpsc::Receiver<Order>> {
+fn follow_signals(settings: Settings, resolved: Resolved) -> Result<mpsc::Receiver<Order>> {
     let (sender, receiver) = mpsc::channel(2);
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            runtime.block_on(pass_on(&args, resolved, &sender));
+            runtime.block_on(pass_on(&settings, resolved, &sender));
         })
         .context("cannot start the signal thread")?;
     Ok(receiver)
 }
 
-async fn pass_on(args: &ArgMatches, mut in_force: Resolved, orders: &mpsc::Sender<Order>) {
+async fn pass_on(settings: &Settings, mut in_force: Resolved, orders: &mpsc::Sender<Order>) {
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut term), Ok(mut int), Ok(mut hup)) = signals else { return };
     loop {
         let order = tokio::select! {
             _ = term.recv() => Order::Stop,
             _ = int.recv() => Order::Stop,
-            _ = hup.recv() => match read_again(args, &mut in_force) {
+            _ = hup.recv() => match read_again(settings, &mut in_force) {
                 Ok(config) => Order::Reload(Box::new(config)),
                 Err(e) => {
                     tracing::error!("the settings stay as they are: {e:#}");
@@ -117,8 +119,8 @@ async fn pass_on(args: &ArgMatches, mut in_force: Resolved, orders: &mpsc::Sende
 }
 
 /// The settings as they are now. Those that a running agent cannot take over keep their old text.
-fn read_again(args: &ArgMatches, in_force: &mut Resolved) -> Result<Config> {
-    let fresh = settings::resolve(args)?;
+fn read_again(settings: &Settings, in_force: &mut Resolved) -> Result<Config> {
+    let fresh = settings.resolve()?;
     let differences = fresh.differences(in_force);
     for key in differences.iter().filter(|key| !key.live) {
         tracing::warn!("{} has changed; it takes effect when the agent is started again", key.name);

@@ -4,12 +4,11 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::Args;
 
-use super::{arg, bad, get, play};
+use super::{bad, play::Play};
 use crate::{
     Arrivals, Attack,
-    outputs::Wanted,
     plan::Stage,
     scenario::{Scenario, check_name},
     target::{self, Target},
@@ -17,88 +16,93 @@ use crate::{
     units,
 };
 
-pub(super) fn command() -> Command {
-    Command::new("run")
-        .about("Play one rate at one URL")
-        .long_about(
-            "Plays one rate at one URL, after the node has said at /healthz that it is well.\n\nExample:\n  dfaas-agent \
-             load run --target http://10.0.0.1:30080/function/figlet --body hello --rate 50 --duration 1m --out results \
-             --threshold 'success >= 0.99' --threshold 'p99 <= 50ms'",
-        )
-        .arg(
-            Arg::new("target")
-                .long("target")
-                .value_name("URL")
-                .required(true)
-                .action(ArgAction::Append)
-                .help("Where requests go; several are asked in turn"),
-        )
-        .arg(arg("rate", "RATE", units::rate, "Requests per second, such as 50 or 3000/m").required(true))
-        .arg(arg("duration", "TIME", units::duration, "How long, such as 30s or 5m").required(true))
-        .args(request_arguments())
-        .arg(Arg::new("poisson").long("poisson").action(ArgAction::SetTrue).help("Arrivals at random, as of many independent users"))
-        .arg(
-            Arg::new("seed")
-                .long("seed")
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .default_value("0")
-                .help("The same seed gives the same random arrivals"),
-        )
-        .arg(
-            arg("threshold", "CONDITION", str::parse::<Threshold>, "Exit code 1 if it is not met: success >= 0.99, p99 <= 50ms")
-                .action(ArgAction::Append),
-        )
-        .args(play::arguments())
+/// Play one rate at one URL
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Plays one rate at one URL, after the node has said at /healthz that it is well.\n\nExample:\n  dfaas-agent \
+                  load run --target http://10.0.0.1:30080/function/figlet --body hello --rate 50 --duration 1m --out \
+                  results --threshold 'success >= 0.99' --threshold 'p99 <= 50ms'"
+)]
+pub(super) struct Run {
+    /// Where requests go; several are asked in turn
+    #[arg(long, value_name = "URL", required = true)]
+    target: Vec<String>,
+    /// Requests per second, such as 50 or 3000/m
+    #[arg(long, value_parser = units::rate)]
+    rate: f64,
+    /// How long, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    duration: Duration,
+    #[command(flatten)]
+    request: Request,
+    /// Arrivals at random, as of many independent users
+    #[arg(long)]
+    poisson: bool,
+    /// The same seed gives the same random arrivals
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Exit code 1 if it is not met: success >= 0.99, p99 <= 50ms
+    #[arg(long, value_name = "CONDITION")]
+    threshold: Vec<Threshold>,
+    #[command(flatten)]
+    play: Play,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let mut attack = self.request.attack(&self.target, vec![Stage::constant(self.rate, self.duration)], None)?;
+        if self.poisson {
+            attack.arrivals = Arrivals::Poisson { seed: self.seed };
+        }
+        let scenario = Scenario {
+            attacks: vec![attack],
+            thresholds: self.threshold,
+            attack_thresholds: vec![Vec::new()],
+            ..Scenario::default()
+        };
+        self.play.perform(&scenario, true, false)
+    }
 }
 
 /// Of the request and its connection.
-pub(super) fn request_arguments() -> Vec<Arg> {
-    vec![
-        arg("name", "NAME", |text| check_name(text).map(|()| text.to_owned()), "Name of the attack in the results")
-            .default_value("attack"),
-        Arg::new("method").long("method").value_name("METHOD").help("[default: GET, or POST with a body]"),
-        arg("body", "TEXT|@FILE", target::body, "Body of the request, or the file that holds it"),
-        arg("header", "NAME: VALUE", target::header, "A header of the request; may be repeated")
-            .action(ArgAction::Append),
-        arg("timeout", "TIME", units::duration, "After which a request has failed").default_value("8s"),
-        Arg::new("close").long("close").action(ArgAction::SetTrue).help("A connection for every request"),
-    ]
+#[derive(Debug, Args)]
+pub(super) struct Request {
+    /// Name of the attack in the results
+    #[arg(long, default_value = "attack", value_parser = |text: &str| check_name(text).map(|()| text.to_owned()))]
+    name: String,
+    /// [default: GET, or POST with a body]
+    #[arg(long)]
+    method: Option<String>,
+    /// Body of the request, or the file that holds it
+    #[arg(long, value_name = "TEXT|@FILE", value_parser = target::body)]
+    body: Option<Bytes>,
+    /// A header of the request; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", value_parser = target::header)]
+    header: Vec<(String, String)>,
+    /// After which a request has failed
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "8s")]
+    timeout: Duration,
+    /// A connection for every request
+    #[arg(long)]
+    close: bool,
 }
 
-/// An attack as the arguments say, with one target for each URL.
-pub(super) fn attack(
-    args: &ArgMatches,
-    urls: &[String],
-    stages: Vec<Stage>,
-    default_method: Option<&str>,
-) -> Result<Attack> {
-    let body = args.get_one::<Bytes>("body").cloned().unwrap_or_default();
-    let headers: Vec<(String, String)> = args.get_many("header").into_iter().flatten().cloned().collect();
-    let default = default_method.unwrap_or(if body.is_empty() { "GET" } else { "POST" });
-    let method = args.get_one::<String>("method").map_or(default, String::as_str);
-    let target = |url: &String| Target::new(method, url, &headers, body.clone()).map_err(bad("target"));
-    Ok(Attack {
-        name: get(args, "name")?,
-        delay: Duration::ZERO,
-        targets: urls.iter().map(target).collect::<Result<_, _>>()?,
-        stages,
-        arrivals: Arrivals::Constant,
-        timeout: get(args, "timeout")?,
-        close: args.get_flag("close"),
-        stage_headers: false,
-    })
-}
-
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let urls: Vec<String> = args.get_many("target").into_iter().flatten().cloned().collect();
-    let stages = vec![Stage::constant(get(args, "rate")?, get(args, "duration")?)];
-    let mut attack = attack(args, &urls, stages, None)?;
-    if args.get_flag("poisson") {
-        attack.arrivals = Arrivals::Poisson { seed: get(args, "seed")? };
+impl Request {
+    /// An attack as the arguments say, with one target for each URL.
+    pub(super) fn attack(&self, urls: &[String], stages: Vec<Stage>, default_method: Option<&str>) -> Result<Attack> {
+        let body = self.body.clone().unwrap_or_default();
+        let default = default_method.unwrap_or(if body.is_empty() { "GET" } else { "POST" });
+        let method = self.method.as_deref().unwrap_or(default);
+        let target = |url: &String| Target::new(method, url, &self.header, body.clone()).map_err(bad("target"));
+        Ok(Attack {
+            name: self.name.clone(),
+            delay: Duration::ZERO,
+            targets: urls.iter().map(target).collect::<Result<_, _>>()?,
+            stages,
+            arrivals: Arrivals::Constant,
+            timeout: self.timeout,
+            close: self.close,
+            stage_headers: false,
+        })
     }
-    let thresholds = args.get_many("threshold").into_iter().flatten().cloned().collect();
-    let scenario =
-        Scenario { attacks: vec![attack], thresholds, attack_thresholds: vec![Vec::new()], ..Scenario::default() };
-    play::perform(&scenario, args, Wanted { charts: !args.get_flag("no-plots"), phases: false })
 }

@@ -3,20 +3,13 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::Args;
 
-use super::play;
-use crate::{
-    outputs::Wanted,
-    scenario::{self, environment},
-};
+use super::play::Play;
+use crate::scenario::{self, environment};
 use dfaas_base::BadInput;
 
-pub(super) fn command() -> Command {
-    Command::new("scenario")
-        .about("Play several timed attacks, and check thresholds")
-        .long_about(
-            r#"Plays the attacks of a TOML file side by side. The exit code is 1 if a threshold is missed.
+const ABOUT: &str = r#"Plays the attacks of a TOML file side by side. The exit code is 1 if a threshold is missed.
 
 Example:
   nodes = ["http://10.0.0.1:30080"]     # wait for their /healthz [default: the hosts of all targets]
@@ -33,30 +26,29 @@ Example:
   thresholds = ["p99 <= 50ms", "status_429 <= 0"]
 
 --from-env takes the attacks from ATTACKS_NAME, ATTACKS_DELAY (s), ATTACKS_TARGET, ATTACKS_METHOD, ATTACKS_BODY,
-ATTACKS_RATE (1/s) and ATTACKS_DURATION (min), lists by semicolon, with NODES, WAIT_TIME (s, default 90) and SKIP_PLOTS."#,
-        )
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .required_unless_present("from-env")
-                .help("The scenario"),
-        )
-        .arg(
-            Arg::new("from-env")
-                .long("from-env")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("file")
-                .help("Take the attacks from ATTACKS_* instead"),
-        )
-        .args(play::arguments())
+ATTACKS_RATE (1/s) and ATTACKS_DURATION (min), lists by semicolon, with NODES, WAIT_TIME (s, default 90) and SKIP_PLOTS."#;
+
+/// Play several timed attacks, and check thresholds
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT)]
+pub(super) struct Scenario {
+    /// The scenario
+    #[arg(required_unless_present = "from_env")]
+    file: Option<PathBuf>,
+    /// Take the attacks from ATTACKS_* instead
+    #[arg(long, conflicts_with = "file")]
+    from_env: bool,
+    #[command(flatten)]
+    play: Play,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let (scenario, charts) = match args.get_one::<PathBuf>("file") {
-        Some(file) => (scenario::read(file)?, true),
-        None if args.get_flag("from-env") => environment::read(|name| std::env::var(name).ok())?,
-        None => return Err(BadInput("no scenario, expected FILE or --from-env".into()).into()),
-    };
-    play::perform(&scenario, args, Wanted { charts: charts && !args.get_flag("no-plots"), phases: false })
+impl Scenario {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let (scenario, charts) = match &self.file {
+            Some(file) => (scenario::read(file)?, true),
+            None if self.from_env => environment::read(|name| std::env::var(name).ok())?,
+            None => return Err(BadInput("no scenario, expected FILE or --from-env".into()).into()),
+        };
+        self.play.perform(&scenario, charts, false)
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use anyhow::Result;
+use clap::{Args, value_parser};
 use serde_json::json;
 
-use super::{json as json_flag, path, print, print_json, seed};
+use super::{Json, Seed, print, print_json};
 use crate::environment::{
     Parameters,
     arrivals::Arrivals,
@@ -16,79 +16,61 @@ use crate::environment::{
 };
 use dfaas_base::{BadInput, whole_file};
 
-/// Options for the numbers of all nodes: name, value, help.
-const NUMBERS: [(&str, &str, &str); 8] = [
-    ("warm-s", "S", "Service time of a warm container"),
-    ("cold-s", "S", "Service time of a cold container"),
-    ("idle-s", "S", "Time after which an idle container is removed"),
-    ("concurrency", "N", "Containers that a node can run"),
-    ("request-bytes", "BYTES", "Size of a forwarded call"),
-    ("answer-bytes", "BYTES", "Size of its answer"),
-    ("access-delay-ms", "MS", "Delay before the first bit, in each direction"),
-    ("bandwidth-mbps", "MBPS", "Bandwidth between neighbours"),
-];
-
 const MAX_STEPS: i64 = 1_000_000;
 
-pub(super) fn command() -> Command {
-    let defaults = values(&Parameters::default()).map(|value| value.to_string());
-    let numbers = NUMBERS.into_iter().zip(defaults).map(|((name, value, help), default)| {
-        Arg::new(name).long(name).value_name(value).value_parser(value_parser!(f64)).default_value(default).help(help)
-    });
-    Command::new("environment")
-        .about("Let agents choose, step by step, where their calls go")
-        .long_about(
-            "In every step each agent splits its input into what it serves, what it forwards to each neighbour and what it \
-             refuses. Nodes serve what reaches them by the queue model; what they reject comes back to the senders. Plays a \
-             recorded episode again or makes one up with a baseline policy.",
-        )
-        .arg(Arg::new("topology").long("topology").value_name("NAME|FILE").required(true).help(
-            "two, three, star, five, or a file: lines with a node and its neighbours, or JSON with lists of neighbours",
-        ))
-        .arg(
-            path("replay", "IN")
-                .conflicts_with_all(["arrivals", "policy", "steps", "seed"])
-                .help("Episode to play again; its columns step, agent, input_rate, action, neighbors are read"),
-        )
-        .arg(Arg::new("arrivals").long("arrivals").value_name("NAME|FILE").default_value("sinusoidal").help(
-            "sinusoidal, normal, constant, linear-growth, double-linear-growth, step-change, or the file of a trace",
-        ))
-        .arg(
-            Arg::new("policy").long("policy").value_name("NAME").default_value("all-local").help("all-local, random or greedy"),
-        )
-        .arg(
-            Arg::new("steps")
-                .long("steps")
-                .value_name("N")
-                .value_parser(value_parser!(i64).range(1..=MAX_STEPS))
-                .default_value("288")
-                .help("Length of the episode"),
-        )
-        .arg(seed())
-        .args(numbers)
-        .arg(path("out", "OUT").required(true).help("Table of the episode; replaced if it exists"))
-        .arg(json_flag())
+/// Let agents choose, step by step, where their calls go
+#[derive(Debug, Args)]
+#[command(
+    long_about = "In every step each agent splits its input into what it serves, what it forwards to each neighbour and what \
+                  it refuses. Nodes serve what reaches them by the queue model; what they reject comes back to the \
+                  senders. Plays a recorded episode again or makes one up with a baseline policy."
+)]
+pub(super) struct Environment {
+    /// two, three, star, five, or a file: lines with a node and its neighbours, or JSON with lists of neighbours
+    #[arg(long, value_name = "NAME|FILE")]
+    topology: String,
+    /// Episode to play again; its columns step, agent, input_rate, action, neighbors are read
+    #[arg(long, value_name = "IN", conflicts_with_all = ["arrivals", "policy", "steps", "seed"])]
+    replay: Option<PathBuf>,
+    /// sinusoidal, normal, constant, linear-growth, double-linear-growth, step-change, or the file of a trace
+    #[arg(long, value_name = "NAME|FILE", default_value = "sinusoidal")]
+    arrivals: String,
+    /// all-local, random or greedy
+    #[arg(long, value_name = "NAME", default_value = "all-local")]
+    policy: String,
+    /// Length of the episode
+    #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(1..=MAX_STEPS), default_value_t = 288)]
+    steps: i64,
+    #[command(flatten)]
+    seed: Seed,
+    #[command(flatten)]
+    nodes: NodeNumbers,
+    /// Table of the episode; replaced if it exists
+    #[arg(long, value_name = "OUT")]
+    out: PathBuf,
+    #[command(flatten)]
+    json: Json,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let text = |name| args.get_one::<String>(name).map_or("", String::as_str);
-    let topology = Topology::read(text("topology"))?;
-    let parameters = parameters(args)?;
-    let (table, totals) = if let Some(file) = args.get_one::<PathBuf>("replay") {
-        episode::replay(&topology, parameters, file)?
-    } else {
-        let plan = EpisodeSpec {
-            arrivals: Arrivals::read(text("arrivals"))?,
-            policy: Policy::parse(text("policy"))?,
-            steps: args.get_one::<i64>("steps").map_or(288, |steps| *steps as usize),
-            seed: args.get_one::<u32>("seed").copied().unwrap_or(1).into(),
+impl Environment {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let topology = Topology::read(&self.topology)?;
+        let parameters = self.nodes.parameters()?;
+        let (table, totals) = if let Some(file) = &self.replay {
+            episode::replay(&topology, parameters, file)?
+        } else {
+            let plan = EpisodeSpec {
+                arrivals: Arrivals::read(&self.arrivals)?,
+                policy: Policy::parse(&self.policy)?,
+                steps: self.steps as usize,
+                seed: self.seed.seed.into(),
+            };
+            episode::generate(&topology, parameters, &plan)?
         };
-        episode::generate(&topology, parameters, &plan)?
-    };
-    let out = args.get_one::<PathBuf>("out").context("no output")?;
-    whole_file::write(out, |file| Ok(file.write_all(table.as_bytes())?))?;
-    report(&totals, args.get_flag("json"))?;
-    Ok(ExitCode::SUCCESS)
+        whole_file::write(&self.out, |file| Ok(file.write_all(table.as_bytes())?))?;
+        report(&totals, self.json.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn report(totals: &Totals, as_json: bool) -> Result<()> {
@@ -114,39 +96,67 @@ fn report(totals: &Totals, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// In the order of [`NUMBERS`].
-fn values(parameters: &Parameters) -> [f64; 8] {
-    [
-        parameters.warm_service_s,
-        parameters.cold_service_s,
-        parameters.idle_before_kill_s,
-        parameters.maximum_concurrency as f64,
-        parameters.request_bytes,
-        parameters.answer_bytes,
-        parameters.access_delay_ms,
-        parameters.bandwidth_mbps,
-    ]
+/// The numbers of all nodes.
+#[derive(Debug, Args)]
+struct NodeNumbers {
+    /// Service time of a warm container
+    #[arg(long, value_name = "S", default_value_t = Parameters::default().warm_service_s)]
+    warm_s: f64,
+    /// Service time of a cold container
+    #[arg(long, value_name = "S", default_value_t = Parameters::default().cold_service_s)]
+    cold_s: f64,
+    /// Time after which an idle container is removed
+    #[arg(long, value_name = "S", default_value_t = Parameters::default().idle_before_kill_s)]
+    idle_s: f64,
+    /// Containers that a node can run
+    #[arg(long, value_name = "N", default_value_t = Parameters::default().maximum_concurrency as f64)]
+    concurrency: f64,
+    /// Size of a forwarded call
+    #[arg(long, value_name = "BYTES", default_value_t = Parameters::default().request_bytes)]
+    request_bytes: f64,
+    /// Size of its answer
+    #[arg(long, value_name = "BYTES", default_value_t = Parameters::default().answer_bytes)]
+    answer_bytes: f64,
+    /// Delay before the first bit, in each direction
+    #[arg(long, value_name = "MS", default_value_t = Parameters::default().access_delay_ms)]
+    access_delay_ms: f64,
+    /// Bandwidth between neighbours
+    #[arg(long, value_name = "MBPS", default_value_t = Parameters::default().bandwidth_mbps)]
+    bandwidth_mbps: f64,
 }
 
-fn parameters(args: &ArgMatches) -> Result<Parameters> {
-    let number = |name: &str| args.get_one::<f64>(name).copied().unwrap_or(f64::NAN);
-    for (name, ..) in NUMBERS {
-        let (value, may_be_0) = (number(name), name.ends_with("bytes") || name == "access-delay-ms");
-        let valid = value.is_finite() && (value > 0.0 || may_be_0 && value == 0.0);
-        if !valid || name == "concurrency" && !(value.fract() == 0.0 && value <= 1e6) {
-            let least = if may_be_0 { "0 or more" } else { "more than 0" };
-            let expected = if name == "concurrency" { "a whole number from 1 to 1000000" } else { least };
-            return Err(BadInput(format!("--{name} is {value}, expected {expected}")).into());
+impl NodeNumbers {
+    fn parameters(&self) -> Result<Parameters> {
+        for (name, value) in [
+            ("warm-s", self.warm_s),
+            ("cold-s", self.cold_s),
+            ("idle-s", self.idle_s),
+            ("bandwidth-mbps", self.bandwidth_mbps),
+        ] {
+            expect(name, value, value > 0.0 && value.is_finite(), "more than 0")?;
         }
+        for (name, value) in [
+            ("request-bytes", self.request_bytes),
+            ("answer-bytes", self.answer_bytes),
+            ("access-delay-ms", self.access_delay_ms),
+        ] {
+            expect(name, value, value >= 0.0 && value.is_finite(), "0 or more")?;
+        }
+        let whole = self.concurrency.fract() == 0.0 && (1.0..=1e6).contains(&self.concurrency);
+        expect("concurrency", self.concurrency, whole, "a whole number from 1 to 1000000")?;
+        Ok(Parameters {
+            warm_service_s: self.warm_s,
+            cold_service_s: self.cold_s,
+            idle_before_kill_s: self.idle_s,
+            maximum_concurrency: self.concurrency as usize,
+            request_bytes: self.request_bytes,
+            answer_bytes: self.answer_bytes,
+            access_delay_ms: self.access_delay_ms,
+            bandwidth_mbps: self.bandwidth_mbps,
+        })
     }
-    Ok(Parameters {
-        warm_service_s: number("warm-s"),
-        cold_service_s: number("cold-s"),
-        idle_before_kill_s: number("idle-s"),
-        maximum_concurrency: number("concurrency") as usize,
-        request_bytes: number("request-bytes"),
-        answer_bytes: number("answer-bytes"),
-        access_delay_ms: number("access-delay-ms"),
-        bandwidth_mbps: number("bandwidth-mbps"),
-    })
+}
+
+fn expect(name: &str, value: f64, is_fit: bool, expected: &str) -> Result<(), BadInput> {
+    if is_fit { Ok(()) } else { Err(BadInput(format!("--{name} is {value}, expected {expected}"))) }
 }

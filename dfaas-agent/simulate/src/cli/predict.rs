@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use clap::{ArgGroup, Args, value_parser};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
@@ -20,7 +20,10 @@ use crate::{
         sweep::{means, sweep},
     },
 };
-use dfaas_agent::forecast::{groups::Groups, models::Family};
+use dfaas_agent::{
+    cli::ModelsArg,
+    forecast::{groups::Groups, models::Family},
+};
 use dfaas_base::BadInput;
 
 const ABOUT: &str = "Simulates seven minutes of a federation. Trained models predict from the rates of each node what it \
@@ -30,110 +33,110 @@ const ABOUT: &str = "Simulates seven minutes of a federation. Trained models pre
     everything; equal shares the excess evenly among all neighbours; node-margin sends calls as long as the forecast of \
     the neighbour says that it has room; power-saving does so for power, against 70 % of its limit.";
 
-pub(super) fn command() -> Command {
-    Command::new("predict")
-        .about("Simulate nodes whose state is predicted by trained models")
-        .long_about(ABOUT)
-        .group(ArgGroup::new("source").args(["instance", "nodes"]).required(true))
-        .arg(dfaas_agent::cli::models())
-        .arg(value("instance", "FILE", "Instance in the original's JSON").value_parser(value_parser!(PathBuf)))
-        .arg(
-            value("strategy", "NAMES", "Strategies, separated by commas")
-                .value_delimiter(',')
-                .value_parser(|name: &str| name.parse::<PredictedStrategy>())
-                .default_value("base,equal,node-margin,power-saving"),
-        )
-        .arg(flag("compat", "With the two slips of the original's simulator"))
-        .arg(
-            value("family", "FAMILY", "Models: regression, quantile005 or quantile095")
-                .value_parser(|name: &str| name.parse::<Family>())
-                .default_value("regression"),
-        )
-        .arg(
-            value("nodes", "N", "Make an instance with so many nodes")
-                .value_parser(value_parser!(u32).range(1..=100_000)),
-        )
-        .arg(
-            made("edge-probability", "P", "Probability of each link beyond those that connect all")
-                .default_value("0.1"),
-        )
-        .arg(
-            made("overloaded", "PERCENT", "Nodes that get more than they can do, at most; several separated by commas")
-                .value_delimiter(',')
-                .default_value("60"),
-        )
-        .arg(made("seed", "SEED", "Seed of the first instance [default: random]").value_parser(value_parser!(u64)))
-        .arg(
-            made("experiments", "N", "Instances for each load, with seeds that follow one another")
-                .value_parser(value_parser!(u32).range(1..=10_000))
-                .default_value("1"),
-        )
-        .arg(value("out", "DIR", "Write all tables into a new folder").value_parser(value_parser!(PathBuf)))
-        .arg(flag("force", "Replace the folder if it exists").requires("out"))
-        .arg(flag("plots", "Draw success rates and overloaded nodes over the minutes, as SVG and PNG").requires("out"))
-        .arg(flag("json", "Print the indices as JSON: strategy -> index; around it the load, if there are several"))
-}
-
-fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help)
+/// Simulate nodes whose state is predicted by trained models
+#[derive(Debug, Args)]
+#[command(long_about = ABOUT, group = ArgGroup::new("source").args(["instance", "nodes"]).required(true))]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(super) struct Predict {
+    #[command(flatten)]
+    models: ModelsArg,
+    /// Instance in the original's JSON
+    #[arg(long, value_name = "FILE")]
+    instance: Option<PathBuf>,
+    /// Strategies, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "base,equal,node-margin,power-saving")]
+    strategy: Vec<PredictedStrategy>,
+    /// With the two slips of the original's simulator
+    #[arg(long)]
+    compat: bool,
+    /// Models: regression, quantile005 or quantile095
+    #[arg(long, default_value = "regression")]
+    family: Family,
+    /// Make an instance with so many nodes
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    nodes: Option<u32>,
+    #[command(flatten)]
+    made: Made,
+    /// Write all tables into a new folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace the folder if it exists
+    #[arg(long, requires = "out")]
+    force: bool,
+    /// Draw success rates and overloaded nodes over the minutes, as SVG and PNG
+    #[arg(long, requires = "out")]
+    plots: bool,
+    /// Print the indices as JSON: strategy -> index; around it the load, if there are several
+    #[arg(long)]
+    json: bool,
 }
 
 /// For instances that are made.
-fn made(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    self::value(name, value, help).conflicts_with("instance")
+#[derive(Debug, Args)]
+struct Made {
+    /// Probability of each link beyond those that connect all
+    #[arg(long, value_name = "P", default_value = "0.1", conflicts_with = "instance")]
+    edge_probability: String,
+    /// Nodes that get more than they can do, at most; several separated by commas
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "60", conflicts_with = "instance")]
+    overloaded: Vec<String>,
+    /// Seed of the first instance [default: random]
+    #[arg(long, conflicts_with = "instance")]
+    seed: Option<u64>,
+    /// Instances for each load, with seeds that follow one another
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000), default_value_t = 1,
+        conflicts_with = "instance")]
+    experiments: u32,
 }
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-}
-
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let groups = Groups::default();
-    let instances = instances(args, &groups)?;
-    let folder =
-        args.get_one::<PathBuf>("out").map(|out| OutputFolder::new(out, args.get_flag("force"))).transpose()?;
-    let family = args.get_one::<Family>("family").copied().unwrap_or_default();
-    let models = args.get_one::<PathBuf>("models").context("no --models")?;
-    let model = NodeModel::load(models, family).map_err(BadInput)?;
-    let mut strategies: Vec<PredictedStrategy> = args.get_many("strategy").into_iter().flatten().copied().collect();
-    strategies.sort_unstable();
-    strategies.dedup();
-    let progress = progress(instances.len() * strategies.len());
-    let cases = sweep(instances, &strategies, args.get_flag("compat"), &model, &groups, || progress.inc(1))?;
-    progress.finish_and_clear();
-    if let Some(folder) = folder {
-        files::write(folder.path(), &cases, &model, &groups)?;
-        if args.get_flag("plots") {
-            charts::write(folder.path(), &cases)?;
+impl Predict {
+    pub(super) fn run(mut self) -> Result<ExitCode> {
+        let groups = Groups::default();
+        let instances = self.instances(&groups)?;
+        let folder = self.out.as_ref().map(|out| OutputFolder::new(out, self.force)).transpose()?;
+        let model = NodeModel::load(&self.models.models, self.family).map_err(BadInput)?;
+        self.strategy.sort_unstable();
+        self.strategy.dedup();
+        let progress = progress(instances.len() * self.strategy.len());
+        let cases = sweep(instances, &self.strategy, self.compat, &model, &groups, || progress.inc(1))?;
+        progress.finish_and_clear();
+        if let Some(folder) = folder {
+            files::write(folder.path(), &cases, &model, &groups)?;
+            if self.plots {
+                charts::write(folder.path(), &cases)?;
+            }
+            folder.publish()?;
         }
-        folder.publish()?;
+        print(&means(&cases), self.json)?;
+        Ok(ExitCode::SUCCESS)
     }
-    print(&means(&cases), args.get_flag("json"))?;
-    Ok(ExitCode::SUCCESS)
-}
 
-fn instances(args: &ArgMatches, groups: &Groups) -> Result<Vec<Instance>> {
-    if let Some(file) = args.get_one::<PathBuf>("instance") {
-        return Ok(vec![Instance::read(file, groups).map_err(BadInput)?]);
-    }
-    let nodes = *args.get_one::<u32>("nodes").context("no --nodes")? as usize;
-    let edge_probability = number("edge-probability", args.get_one::<String>("edge-probability"), 1.0)?;
-    let experiments = args.get_one::<u32>("experiments").copied().unwrap_or(1);
-    // Small ones are easier to remember.
-    let first = args.get_one::<u64>("seed").copied().unwrap_or_else(|| rand::random_range(0..4097));
-    let mut instances = Vec::new();
-    for load in args.get_many::<String>("overloaded").into_iter().flatten() {
-        let overloaded_percent = number("overloaded", Some(load), 100.0)?;
-        for experiment in 0..experiments {
-            let seed = first.wrapping_add(experiment.into());
-            instances.push(generate(&Wanted { nodes, edge_probability, overloaded_percent, seed }, groups));
+    fn instances(&self, groups: &Groups) -> Result<Vec<Instance>> {
+        if let Some(file) = &self.instance {
+            return Ok(vec![Instance::read(file, groups).map_err(BadInput)?]);
         }
+        self.made.instances(self.nodes.context("no --nodes")? as usize, groups)
     }
-    Ok(instances)
 }
 
-fn number(name: &str, text: Option<&String>, most: f64) -> Result<f64> {
-    let text = text.with_context(|| format!("no --{name}"))?;
+impl Made {
+    fn instances(&self, nodes: usize, groups: &Groups) -> Result<Vec<Instance>> {
+        let edge_probability = number("edge-probability", &self.edge_probability, 1.0)?;
+        // Small ones are easier to remember.
+        let first = self.seed.unwrap_or_else(|| rand::random_range(0..4097));
+        let mut instances = Vec::new();
+        for load in &self.overloaded {
+            let overloaded_percent = number("overloaded", load, 100.0)?;
+            for experiment in 0..self.experiments {
+                let seed = first.wrapping_add(experiment.into());
+                instances.push(generate(&Wanted { nodes, edge_probability, overloaded_percent, seed }, groups));
+            }
+        }
+        Ok(instances)
+    }
+}
+
+fn number(name: &str, text: &str, most: f64) -> Result<f64> {
     let number = text.parse().ok().filter(|number| (0.0..=most).contains(number));
     number.ok_or_else(|| anyhow!(BadInput(format!("--{name} {text:?}: expected a number from 0 to {most}"))))
 }

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Args, value_parser};
 
-use super::{force, indices_json, indices_table, json, path, print, print_json, progress, seed};
+use super::{Force, Json, Seed, indices_json, indices_table, print, print_json, progress};
 use crate::{
     output::OutputFolder,
     replay::{
@@ -24,104 +24,97 @@ use dfaas_base::{BadInput, whole_file};
 /// Each repetition of a strategy is drawn anew; more than this is a slip of the pen.
 const MAX_REPETITIONS: i64 = 100_000;
 
-pub(super) fn command() -> Command {
-    let nodes = Arg::new("nodes").long("nodes").value_name("N").value_parser(value_parser!(usize));
-    let probability = Arg::new("edge-probability").long("edge-probability").value_name("P");
-    let repetitions = Arg::new("repetitions").long("repetitions").value_name("N");
-    Command::new("replay")
-        .about("Replay measured minutes on virtual nodes that forward their excess")
-        .long_about(
-            "Every virtual node shows what was measured on a real one under the same load. What its functions cannot serve \
-             goes to its neighbours as the strategy says: one hop, no queue, and what a neighbour cannot serve is lost. \
-             The instance is a file or is generated from the measured runs.",
-        )
-        .arg(
-            path("data", "DIR")
-                .action(ArgAction::Append)
-                .help("Measured runs: a folder, searched with its subfolders, or a file; may be repeated"),
-        )
-        .arg(path("instance", "FILE").conflicts_with_all(["nodes", "edge-probability"]).help(
-            "The nodes, their neighbours and their load by minute; one in the layout of 2021 needs no measured runs",
-        ))
-        .arg(nodes.default_value("10").help("Nodes of a generated instance"))
-        .arg(
-            probability
-                .value_parser(value_parser!(f64))
-                .default_value("0.1")
-                .help("Probability of an edge in a generated instance, which is connected in any case above 0"),
-        )
-        .arg(Arg::new("strategy").long("strategy").value_name("LIST").default_value("base,random,static,empirical").help(
-            "What to compare: base, random, static and empirical as in the original's simulator; of the live agent recalc, \
-             static-agent and all-local, and with the original's arithmetic recalc-original and static-agent-original",
-        ))
-        .arg(
-            repetitions
-                .value_parser(value_parser!(i64).range(1..=MAX_REPETITIONS))
-                .default_value("5")
-                .help("How often each strategy is run"),
-        )
-        .arg(seed())
-        .arg(path("out", "DIR").help("New folder for tables, indices, logs and charts"))
-        .arg(path("weights", "FILE").help("File for the shares that do not depend on chance"))
-        .arg(json())
-        .arg(force())
+/// Replay measured minutes on virtual nodes that forward their excess
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Every virtual node shows what was measured on a real one under the same load. What its functions cannot \
+                  serve goes to its neighbours as the strategy says: one hop, no queue, and what a neighbour cannot serve \
+                  is lost. The instance is a file or is generated from the measured runs."
+)]
+pub(super) struct Replay {
+    /// Measured runs: a folder, searched with its subfolders, or a file; may be repeated
+    #[arg(long, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// The nodes, their neighbours and their load by minute; one in the layout of 2021 needs no measured runs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "edge_probability"])]
+    instance: Option<PathBuf>,
+    /// Nodes of a generated instance
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    nodes: usize,
+    /// Probability of an edge in a generated instance, which is connected in any case above 0
+    #[arg(long, value_name = "P", default_value_t = 0.1)]
+    edge_probability: f64,
+    /// What to compare: base, random, static and empirical as in the original's simulator; of the live agent recalc,
+    /// static-agent and all-local, and with the original's arithmetic recalc-original and static-agent-original
+    #[arg(long, value_name = "LIST", default_value = "base,random,static,empirical")]
+    strategy: String,
+    /// How often each strategy is run
+    #[arg(long, value_name = "N", value_parser = value_parser!(i64).range(1..=MAX_REPETITIONS), default_value_t = 5)]
+    repetitions: i64,
+    #[command(flatten)]
+    seed: Seed,
+    /// New folder for tables, indices, logs and charts
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// File for the shares that do not depend on chance
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    #[command(flatten)]
+    json: Json,
+    #[command(flatten)]
+    force: Force,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let choices = Choice::parse_list(args.get_one::<String>("strategy").map_or("", String::as_str))?;
-    let out = args.get_one::<PathBuf>("out").map(|out| OutputFolder::new(out, args.get_flag("force"))).transpose()?;
-    let mut measurements = Measurements::default();
-    for data in args.get_many::<PathBuf>("data").into_iter().flatten() {
-        measurements.absorb(Measurements::read(data)?);
-    }
-    let seed: u64 = args.get_one::<u32>("seed").copied().unwrap_or(1).into();
-    let (instance, minutes) = instance(args, seed, measurements)?;
-    let repetitions = args.get_one::<i64>("repetitions").map_or(5, |n| *n as usize);
-    let bar = progress(choices.len() * repetitions, "replaying")?;
-    let experiment =
-        replay::run(&instance, &minutes, &RunSpec { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
-    bar.finish_and_clear();
-    if let Some(out) = out {
-        files::write(out.path(), &instance, &minutes, &experiment)?;
-        out.publish()?;
-    }
-    if let Some(file) = args.get_one::<PathBuf>("weights") {
-        let weights = weights(&instance, &minutes, &choices);
-        whole_file::write(file, |file| Ok(serde_json::to_writer_pretty(file, &weights)?))?;
-    }
-    if args.get_flag("json") {
-        print_json(&as_json(&experiment))?;
-    } else {
-        print(&summary(&experiment));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The instance, and what its nodes show.
-fn instance(args: &ArgMatches, seed: u64, mut measurements: Measurements) -> Result<(Instance, Minutes)> {
-    let Some(file) = args.get_one::<PathBuf>("instance") else {
-        if measurements.runs.is_empty() {
-            let text = "--data: no measured runs, expected some to generate an instance from";
-            return Err(BadInput(text.to_owned()).into());
+impl Replay {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let choices = Choice::parse_list(&self.strategy)?;
+        let out = self.out.as_ref().map(|out| OutputFolder::new(out, self.force.force)).transpose()?;
+        let mut measurements = Measurements::default();
+        for data in &self.data {
+            measurements.absorb(Measurements::read(data)?);
         }
-        let instance = generate(plan(args, seed), &measurements)?;
-        let minutes = measurements.look_up(&instance)?;
-        return Ok((instance, minutes));
-    };
-    let instance = Instance::read(file, &mut measurements)?;
-    let minutes = measurements.look_up(&instance).or_else(|refused| {
-        // An instance that was converted from the layout of 2021 has loads that only its original has metrics of.
-        measurements.absorb(old_layout::beside(file).ok_or(refused)?);
-        measurements.look_up(&instance)
-    })?;
-    Ok((instance, minutes))
-}
+        let seed: u64 = self.seed.seed.into();
+        let (instance, minutes) = self.instance(seed, measurements)?;
+        let repetitions = self.repetitions as usize;
+        let bar = progress(choices.len() * repetitions, "replaying")?;
+        let experiment =
+            replay::run(&instance, &minutes, &RunSpec { choices: choices.clone(), repetitions, seed }, || bar.inc(1));
+        bar.finish_and_clear();
+        if let Some(out) = out {
+            files::write(out.path(), &instance, &minutes, &experiment)?;
+            out.publish()?;
+        }
+        if let Some(file) = &self.weights {
+            let weights = weights(&instance, &minutes, &choices);
+            whole_file::write(file, |file| Ok(serde_json::to_writer_pretty(file, &weights)?))?;
+        }
+        if self.json.json {
+            print_json(&as_json(&experiment))?;
+        } else {
+            print(&summary(&experiment));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 
-fn plan(args: &ArgMatches, seed: u64) -> generate::InstanceSpec {
-    generate::InstanceSpec {
-        nodes: args.get_one::<usize>("nodes").copied().unwrap_or(10),
-        edge_probability: args.get_one::<f64>("edge-probability").copied().unwrap_or(0.1),
-        seed,
+    /// The instance, and what its nodes show.
+    fn instance(&self, seed: u64, mut measurements: Measurements) -> Result<(Instance, Minutes)> {
+        let Some(file) = &self.instance else {
+            if measurements.runs.is_empty() {
+                let text = "--data: no measured runs, expected some to generate an instance from";
+                return Err(BadInput(text.to_owned()).into());
+            }
+            let spec = generate::InstanceSpec { nodes: self.nodes, edge_probability: self.edge_probability, seed };
+            let instance = generate(spec, &measurements)?;
+            let minutes = measurements.look_up(&instance)?;
+            return Ok((instance, minutes));
+        };
+        let instance = Instance::read(file, &mut measurements)?;
+        let minutes = measurements.look_up(&instance).or_else(|refused| {
+            // An instance that was converted from the layout of 2021 has loads that only its original has metrics of.
+            measurements.absorb(old_layout::beside(file).ok_or(refused)?);
+            measurements.look_up(&instance)
+        })?;
+        Ok((instance, minutes))
     }
 }
 

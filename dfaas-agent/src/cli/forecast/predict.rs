@@ -6,40 +6,44 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use anyhow::Result;
+use clap::Args;
 use csv::StringRecord;
 use dfaas_base::{BadInput, whole_file};
 
+use super::ModelsArg;
 use crate::forecast::{
     folder::ModelFolder,
     models::{FEATURES, Family, METRICS, OVERLOADED, OverloadModel, UsageModels},
 };
 
-pub(super) fn command() -> Command {
-    let file = |name: &'static str| {
-        Arg::new(name).long(name).required(true).value_name("FILE").value_parser(value_parser!(PathBuf))
-    };
-    Command::new("predict")
-        .about("Predict usage for every row of a CSV file")
-        .long_about(
-            "Reads the columns rate_group_HIGH_USAGE, rate_group_LOW_USAGE, rate_group_MEDIUM_USAGE (calls per second) \
-             and node_type (0 heavy, 1 mid, 2 light); other columns are ignored. Writes them with the forecasts of all \
-             models: CPU in percent of one core, memory in bytes, power in microwatts, each as mean (regression) and as \
-             bounds (quantile005, quantile095), and the class of overloaded_node.\n\nThe output is written whole or \
-             not at all.",
-        )
-        .arg(super::models())
-        .arg(file("csv").help("Table of loads"))
-        .arg(file("out").help("Table of forecasts, replaced if it exists"))
+/// Predict usage for every row of a CSV file
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Reads the columns rate_group_HIGH_USAGE, rate_group_LOW_USAGE, rate_group_MEDIUM_USAGE (calls per second) \
+                  and node_type (0 heavy, 1 mid, 2 light); other columns are ignored. Writes them with the forecasts of \
+                  all models: CPU in percent of one core, memory in bytes, power in microwatts, each as mean (regression) \
+                  and as bounds (quantile005, quantile095), and the class of overloaded_node.\n\nThe output is written \
+                  whole or not at all."
+)]
+pub(super) struct Predict {
+    #[command(flatten)]
+    models: ModelsArg,
+    /// Table of loads
+    #[arg(long, value_name = "FILE")]
+    csv: PathBuf,
+    /// Table of forecasts, replaced if it exists
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let path = |name: &str| args.get_one::<PathBuf>(name).with_context(|| format!("no --{name}"));
-    let models = Models::load(path("models")?).map_err(BadInput)?;
-    let rows = read(path("csv")?).map_err(BadInput)?;
-    whole_file::write(path("out")?, |out| write(&models, &rows, out))?;
-    Ok(ExitCode::SUCCESS)
+impl Predict {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let models = Models::load(&self.models.models).map_err(BadInput)?;
+        let rows = read(&self.csv).map_err(BadInput)?;
+        whole_file::write(&self.out, |out| write(&models, &rows, out))?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 struct Models {

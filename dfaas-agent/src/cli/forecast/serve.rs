@@ -1,9 +1,9 @@
 //! `dfaas-agent forecast serve`: the forecaster as an HTTP service.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::Args;
 use dfaas_base::{BadInput, command::runtime};
 use tokio::{
     net::TcpListener,
@@ -11,6 +11,7 @@ use tokio::{
     sync::watch,
 };
 
+use super::ModelsArg;
 use crate::{
     forecast::{
         models::Family,
@@ -22,43 +23,33 @@ use crate::{
 const LIMITS: ConnectionLimits =
     ConnectionLimits { max: 1024, idle: Duration::from_mins(1), grace: Duration::from_secs(5) };
 
-pub(super) fn command() -> Command {
-    Command::new("serve")
-        .about("Serve forecasts over HTTP, as the original's forecaster does")
-        .long_about(
-            "Answers GET (with a body) and POST on /node_usage, /cpu_usage_node, /ram_usage_node and /power_usage_node. \
-             The body is a JSON object with rate_group_HIGH_USAGE, rate_group_LOW_USAGE, rate_group_MEDIUM_USAGE and \
-             node_type. Also /health and /ready.\n\nA runtime.json in the folder may set models_base_dir, models_type, \
-             manifest_filename, reload_mode (none, poll or endpoint), reload_interval_seconds and reload_token. New \
-             models are used only if every file has the hash that the manifest lists, and then all at once.\n\nSIGTERM \
-             or SIGINT ends it.",
-        )
-        .arg(super::models())
-        .arg(
-            Arg::new("address")
-                .long("address")
-                .value_name("ADDRESS:PORT")
-                .value_parser(value_parser!(SocketAddr))
-                .default_value("127.0.0.1:8000")
-                .help("Where to listen"),
-        )
-        .arg(
-            Arg::new("family")
-                .long("family")
-                .env("MODELS_TYPE")
-                .value_name("FAMILY")
-                .value_parser(|name: &str| name.parse::<Family>())
-                .help("regression, quantile005 or quantile095; wins over runtime.json and manifest [default: regression]"),
-        )
+/// Serve forecasts over HTTP, as the original's forecaster does
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Answers GET (with a body) and POST on /node_usage, /cpu_usage_node, /ram_usage_node and /power_usage_node. \
+                  The body is a JSON object with rate_group_HIGH_USAGE, rate_group_LOW_USAGE, rate_group_MEDIUM_USAGE and \
+                  node_type. Also /health and /ready.\n\nA runtime.json in the folder may set models_base_dir, \
+                  models_type, manifest_filename, reload_mode (none, poll or endpoint), reload_interval_seconds and \
+                  reload_token. New models are used only if every file has the hash that the manifest lists, and then all \
+                  at once.\n\nSIGTERM or SIGINT ends it."
+)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    models: ModelsArg,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    address: SocketAddr,
+    /// regression, quantile005 or quantile095; wins over runtime.json and manifest [default: regression]
+    #[arg(long, env = "MODELS_TYPE")]
+    family: Option<Family>,
 }
 
-pub(super) fn run(args: &ArgMatches) -> Result<ExitCode> {
-    let folder = args.get_one::<PathBuf>("models").context("no --models")?;
-    let address = *args.get_one::<SocketAddr>("address").context("no --address")?;
-    let family = args.get_one::<Family>("family").copied();
-    let service = Arc::new(Service::new(folder, family).map_err(BadInput)?);
-    runtime()?.block_on(serve(address, service))?;
-    Ok(ExitCode::SUCCESS)
+impl Serve {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let service = Arc::new(Service::new(&self.models.models, self.family).map_err(BadInput)?);
+        runtime()?.block_on(serve(self.address, service))?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 async fn serve(address: SocketAddr, service: Arc<Service>) -> Result<()> {
