@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use dfaas_common::verdict::Verdict;
+
 use super::*;
 use crate::{
     mode::Mode,
@@ -11,10 +13,9 @@ fn component(kind: &str) -> Component {
     Component { kind: kind.into(), healthy: true, detail: String::new() }
 }
 
-/// A node with traffic and one peer.
-fn status() -> Status {
+fn busy() -> FunctionStatus {
     let count = |offered, local| Outcomes { offered, local, forwarded: 3, rejected: 2, received: 1 };
-    let busy = FunctionStatus {
+    FunctionStatus {
         deployed: true,
         limit: Some(10.0),
         by_kernel: count(100, 60),
@@ -23,8 +24,11 @@ fn status() -> Status {
         limits_in: [(node(1), 2.5)].into(),
         limits_out: [(node(1), 20.0)].into(),
         ..FunctionStatus::default()
-    };
-    let peer = PeerStatus {
+    }
+}
+
+fn peer() -> PeerStatus {
+    PeerStatus {
         node: node(1),
         host: "10.0.0.2".into(),
         direct: true,
@@ -34,7 +38,11 @@ fn status() -> Status {
         tunnel: None,
         number: Some(0),
         trouble: None,
-    };
+    }
+}
+
+/// A node with traffic and one peer.
+fn status() -> Status {
     let margin = MarginStatus {
         offered: 30.0,
         cpu_percent: 50.0,
@@ -72,8 +80,8 @@ fn status() -> Status {
             decision_to_kernel_ms: 1.5,
             proxy_reloads: 8,
         },
-        peers: vec![peer],
-        functions: [(function("figlet"), busy)].into(),
+        peers: vec![peer()],
+        functions: [(function("figlet"), busy())].into(),
     }
 }
 
@@ -111,6 +119,41 @@ fn counted_values_are_counters_and_say_so() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} in {text}");
     }
+}
+
+/// Each has a number of its own, so none is shown in the place of another.
+#[test]
+fn every_outcome_and_every_verdict_is_shown_as_it_was_counted() {
+    let mut status = status();
+    let distinct = |first| Outcomes {
+        offered: first,
+        local: first + 1,
+        forwarded: first + 2,
+        rejected: first + 3,
+        received: first + 4,
+    };
+    let busy = status.functions.get_mut(&function("figlet")).unwrap();
+    (busy.by_kernel, busy.by_proxy) = (distinct(1000), distinct(2000));
+    let counted = Verdict::ALL.iter().map(|verdict| (verdict.name().to_owned(), 7000 + u64::from(verdict.number())));
+    status.kernel.verdicts = counted.collect();
+    let counters = Counters::default();
+    let text = render(&status, &Meters::new().unwrap(), &[], &counters, LeftOut::default()).unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for (plane, first) in [("kernel", 1000), ("haproxy", 2000)] {
+        for (outcome, n) in ["offered", "local", "forwarded", "rejected", "received"].iter().zip(first..) {
+            let labels = format!(r#"function="figlet",outcome="{outcome}",plane="{plane}""#);
+            lines.push(format!("dfaas_requests_total{{{labels}}} {n}"));
+        }
+    }
+    for verdict in Verdict::ALL {
+        lines.push(format!(r#"dfaas_packets_total{{verdict="{}"}} {}"#, verdict.name(), 7000 + verdict.number()));
+    }
+    let is_counted =
+        |line: &&str| line.starts_with("dfaas_requests_total{") || line.starts_with("dfaas_packets_total{");
+    let mut found: Vec<&str> = text.lines().filter(is_counted).collect();
+    lines.sort();
+    found.sort_unstable();
+    assert_eq!(found, lines);
 }
 
 #[test]
