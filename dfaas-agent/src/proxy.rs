@@ -17,6 +17,7 @@ mod stage;
 mod stat;
 mod tables;
 
+pub(crate) use self::render::server_timeout;
 pub use self::{
     error::ProxyError,
     render::{Rendered, Values, render},

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, AddressV4},
-    packet::Be16,
+    packet::{Be16, FIN, RST, Segment},
 };
 
 /// A client's end of a connection to the service address.
@@ -90,6 +90,53 @@ pub const CLIENT_FINISHED: u8 = 1;
 pub const PEER_FINISHED: u8 = 2;
 /// Both have, or one has reset.
 pub const FINISHED: u8 = CLIENT_FINISHED | PEER_FINISHED;
+/// The client has acknowledged something of an answer.
+pub const CLIENT_HEARD: u8 = 4;
+
+/// How far ahead of what the peer waits for a client's FIN or reset may be: a window that is scaled.
+const PLAUSIBLE_BYTES: u32 = 1 << 20;
+
+/// What a client's segment says about the end of a connection whose peer waits for the sequence number `expected`.
+///
+/// Whoever does not see the connection cannot end it: a reset must have exactly that number (RFC 5961, 3.2). One that comes
+/// behind lost packets is taken for a FIN; the entry then lasts a minute longer than the connection.
+#[inline(always)]
+pub fn end_by_client(s: &Segment, expected: u32) -> u8 {
+    if !s.has(FIN | RST) {
+        return 0;
+    }
+    let ahead = s.sequence.wrapping_sub(expected);
+    if ahead == 0 && s.has(RST) {
+        FINISHED
+    } else if ahead < PLAUSIBLE_BYTES {
+        CLIENT_FINISHED
+    } else {
+        0
+    }
+}
+
+/// The same of a peer's segment, which has proved itself.
+#[inline(always)]
+pub fn end_by_peer(s: &Segment) -> u8 {
+    if s.has(RST) {
+        FINISHED
+    } else if s.has(FIN) {
+        PEER_FINISHED
+    } else {
+        0
+    }
+}
+
+/// How long a connection given to a peer may be silent before it is taken for lost, nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// The peer has said all it had to say.
+    pub answered_ns: u64,
+    /// The client waits for an answer, and will say nothing more, or has not been heard since its first packet.
+    pub waiting_ns: u64,
+    /// Anything else: both may still have something to say.
+    pub open_ns: u64,
+}
 
 /// What was decided for a connection. Written by XDP only; the agent reads and sweeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +144,7 @@ pub const FINISHED: u8 = CLIENT_FINISHED | PEER_FINISHED;
 pub struct Flow {
     /// Link-layer address the client's frames come from: where answers go.
     pub mac: [u8; 6],
+    /// [`CLIENT_FINISHED`], [`PEER_FINISHED`], [`CLIENT_HEARD`].
     pub finished: u8,
     /// Peers that have refused this connection so far.
     pub bounces: u8,
@@ -110,9 +158,23 @@ pub struct Flow {
     pub function: u32,
     /// Interface the client's frames come in by.
     pub ifindex: u32,
-    pub reserved: u32,
+    /// What the peer has acknowledged of what the client sent.
+    pub acknowledged: u32,
     /// Monotonic clock at the last packet seen.
     pub last_ns: u64,
+}
+
+impl Flow {
+    pub fn is_over(&self, now_ns: u64, patience: &Patience) -> bool {
+        let limit_ns = if self.finished & PEER_FINISHED != 0 {
+            patience.answered_ns
+        } else if self.finished & CLIENT_FINISHED != 0 || self.finished & CLIENT_HEARD == 0 {
+            patience.waiting_ns
+        } else {
+            patience.open_ns
+        };
+        now_ns.saturating_sub(self.last_ns) > limit_ns
+    }
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 20 && size_of::<Flow>() == 48);
@@ -120,6 +182,7 @@ const _: () = assert!(size_of::<FlowKey>() == 20 && size_of::<Flow>() == 48);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::ACK;
 
     #[test]
     fn targets_come_back_from_the_map_and_anything_else_is_the_proxys() {
@@ -131,5 +194,40 @@ mod tests {
         for (kind, detail) in [(0, 0), (1, 2), (u32::MAX, u32::MAX)] {
             assert_eq!(Target::from(StoredTarget { kind, detail }), Target::Local(Listener::Proxy));
         }
+    }
+
+    #[test]
+    fn only_who_sees_a_connection_ends_it() {
+        let s = |flags, sequence| Segment { sequence, flags, ..Segment::NONE };
+        for expected in [1000, u32::MAX - 5] {
+            let end = |flags, ahead: u32| end_by_client(&s(flags, expected.wrapping_add(ahead)), expected);
+            assert_eq!(end(ACK, 0), 0);
+            assert_eq!((end(RST, 0), end(RST | ACK, 0)), (FINISHED, FINISHED));
+            assert_eq!((end(FIN | ACK, 0), end(FIN | ACK, 1 << 19)), (CLIENT_FINISHED, CLIENT_FINISHED));
+            assert_eq!(end(RST, 700), CLIENT_FINISHED, "behind lost packets");
+            assert_eq!((end(RST, 1 << 20), end(FIN | ACK, 1 << 20)), (0, 0));
+            assert_eq!((end(RST, u32::MAX), end(FIN | ACK, u32::MAX)), (0, 0), "of what was acknowledged before");
+        }
+        assert_eq!(end_by_peer(&s(FIN | ACK, 1)), PEER_FINISHED);
+        assert_eq!(end_by_peer(&s(RST, 1)), FINISHED);
+    }
+
+    #[test]
+    fn a_silent_connection_is_over_the_sooner_the_less_is_to_come() {
+        let patience = Patience { answered_ns: 10, waiting_ns: 20, open_ns: 30 };
+        let over =
+            |finished, age: u64| Flow { finished, last_ns: 100, ..Flow::default() }.is_over(100 + age, &patience);
+        for (finished, limit) in [
+            (0, 20),
+            (CLIENT_HEARD, 30),
+            (CLIENT_FINISHED, 20),
+            (CLIENT_FINISHED | CLIENT_HEARD, 20),
+            (PEER_FINISHED, 10),
+            (PEER_FINISHED | CLIENT_HEARD, 10),
+            (FINISHED, 10),
+        ] {
+            assert!(!over(finished, limit) && over(finished, limit + 1), "{finished}");
+        }
+        assert!(!Flow { last_ns: 100, ..Flow::default() }.is_over(50, &patience), "a clock that is behind");
     }
 }

@@ -134,6 +134,8 @@ verdicts! {
     WithoutHint = 65, Drop, "packet for this node that XDP could not tell TC about";
     // Not ours to steer, continued.
     OtherLink = 66, Pass, "frame to another link-layer address than this node's";
+    // Later packets of a decided connection, continued.
+    FirstChanged = 67, Pass, "first data packet again, but it calls something else: given to HAProxy";
 }
 
 impl Verdict {
@@ -169,6 +171,7 @@ impl Verdict {
                 | Self::HintForged
                 | Self::FirstWithoutHint
                 | Self::WithoutHint
+                | Self::FirstChanged
         )
     }
 }

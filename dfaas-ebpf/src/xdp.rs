@@ -45,6 +45,8 @@ enum Next {
     OpenTunnel,
     /// A client's first packet: choose, and record it.
     Choose,
+    /// A client's first packet again: look whether it is the same call.
+    Again,
 }
 
 /// The same of a tunnel packet.
@@ -202,6 +204,7 @@ fn decide_all(x: Xdp, plan: &mut Plan) {
             choose::choose(x, plan);
             first::record(x, plan);
         }
+        Next::Again => known::again(x, plan),
         Next::OpenTunnel => match tunnel_in::decide(x, plan) {
             Inside::Decided => {}
             Inside::Admit => tunnel_in::handoff::decide(x, plan),

@@ -164,6 +164,11 @@ impl Frame {
         self
     }
 
+    /// Does it acknowledge anything behind a SYN-ACK of this sequence number?
+    pub fn acknowledges(&self, isn: u32) -> bool {
+        self.flags & ACK != 0 && self.acknowledgement != isn.wrapping_add(1)
+    }
+
     /// In 32-bit words.
     #[must_use]
     pub fn data_offset(mut self, words: u8) -> Self {

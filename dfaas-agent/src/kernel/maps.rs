@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use dfaas_common::{
+    flow::Patience,
     http::Name,
     peer::Peer,
     route::Route,
@@ -35,9 +36,9 @@ pub(crate) trait Maps {
     fn answer(&self, index: u32) -> Result<Answer>;
     fn set_answer(&mut self, index: u32, answer: &Answer) -> Result<()>;
 
-    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); how many, and how many
+    /// Forgets forwarded connections that have been silent for too long at `now_ns` (monotonic clock); how many, and how many
     /// are left.
-    fn sweep(&mut self, before_ns: u64) -> Result<(usize, usize)>;
+    fn sweep(&mut self, now_ns: u64, patience: &Patience) -> Result<(usize, usize)>;
 }
 
 /// Methods of the same name, with the bodies where the maps are.
@@ -84,8 +85,8 @@ impl Maps for Tables {
     fn set_answer(&mut self, index: u32, answer: &Answer) -> Result<()> {
         self.set_answer(index, answer)
     }
-    fn sweep(&mut self, before_ns: u64) -> Result<(usize, usize)> {
-        self.sweep(before_ns)
+    fn sweep(&mut self, now_ns: u64, patience: &Patience) -> Result<(usize, usize)> {
+        self.sweep(now_ns, patience)
     }
 }
 

@@ -12,7 +12,7 @@ use dfaas_common::{
     counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
     decided::{self, BUSY, Decision, EMPTY, SETS, Set, WAYS},
     event::Event,
-    flow::{Flow, FlowKey},
+    flow::{Flow, FlowKey, Patience},
     http::Name,
     maps,
     peer::Peer,
@@ -205,13 +205,13 @@ impl Tables {
         self.decided.set(place.set, set, 0).context("cannot write a decision")
     }
 
-    /// Forgets live forwarded connections that have been idle since `before_ns` (monotonic clock); returns how many, and
+    /// Forgets forwarded connections that have been silent for too long at `now_ns` (monotonic clock); returns how many, and
     /// how many are left.
-    pub fn sweep(&mut self, before_ns: u64) -> Result<(usize, usize)> {
+    pub fn sweep(&mut self, now_ns: u64, patience: &Patience) -> Result<(usize, usize)> {
         let mut idle = Vec::new();
         let mut live = 0;
         for (key, flow) in self.forwarded() {
-            if flow.last_ns < before_ns {
+            if flow.is_over(now_ns, patience) {
                 idle.push(key);
             } else {
                 live += 1;

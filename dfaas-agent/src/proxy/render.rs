@@ -10,6 +10,7 @@ use std::{
     fmt::Write as _,
 };
 
+pub(crate) use self::global::server_timeout;
 pub use self::values::Values;
 
 use super::settings::ProxySettings;

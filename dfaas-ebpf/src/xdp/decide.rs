@@ -58,8 +58,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
             if known::may_go_elsewhere(s, flow) {
                 return Ok(Next::Choose);
             }
-            known::decide(x, &key, flow, live, plan)?;
-            return Ok(Next::Decided);
+            return known::decide(x, &key, flow, live, plan);
         }
     } else if !s.has(RST) {
         let stamp;

@@ -33,7 +33,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) {
         newer_isn: s.client_isn(),
         function: plan.picked.function,
         ifindex: x.ifindex(),
-        reserved: 0,
+        acknowledged: s.sequence,
         // SAFETY: no arguments.
         last_ns: unsafe { h::bpf_ktime_get_coarse_ns() },
     };

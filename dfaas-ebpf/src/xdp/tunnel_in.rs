@@ -6,10 +6,11 @@ pub(super) mod handoff;
 use aya_ebpf::helpers as h;
 use dfaas_common::{
     address::AddressV4,
-    flow::{FlowKey, PEER_FINISHED, StoredTarget, Target},
+    flow::{FlowKey, StoredTarget, Target, end_by_peer},
     hint::{Hint, Kind},
     packet::Segment,
     peer::{Peer, Seal},
+    reuse::newer,
     tunnel::{BOUNCE, FIRST, LATER, OUTER_LEN, is_martian, proof},
     verdict::Verdict,
 };
@@ -112,8 +113,13 @@ fn returned(number: u32, plan: &mut Plan) -> Result<Inside, Verdict> {
         return Err(Verdict::ReturnWithoutFlow);
     }
     // SAFETY: as above.
-    unsafe { (*flow).last_ns = h::bpf_ktime_get_coarse_ns() };
-    let ended = known::finish(s.flags, PEER_FINISHED, flow) && live;
+    unsafe {
+        (*flow).last_ns = h::bpf_ktime_get_coarse_ns();
+        if newer(s.acknowledgement, (*flow).acknowledged) {
+            (*flow).acknowledged = s.acknowledgement;
+        }
+    }
+    let ended = known::note(flow, end_by_peer(s)) && live;
     // Before the entry moves: its old place may be reused at once.
     plan.towards_client(flow);
     if ended {

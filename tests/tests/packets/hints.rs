@@ -73,7 +73,7 @@ fn untold(now: Now) -> Vec<Row> {
             .leaves(Where::Decided, c, c.flow(Target::Refused(ANSWER_UNAVAILABLE)))
             .event(ECHO_NUMBER, *CLIENT.ip())
             .touched(),
-        known("the first again", c.first(CALL)),
+        known("the first again", c.first(CALL)).event(ECHO_NUMBER, *CLIENT.ip()),
         known("more before an answer", c.ack()),
     ]
 }

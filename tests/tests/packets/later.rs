@@ -3,17 +3,17 @@
 use std::net::SocketAddrV4;
 
 use dfaas_common::{
-    flow::{CLIENT_FINISHED, FINISHED, Flow, PEER_FINISHED, Target},
+    flow::{CLIENT_FINISHED, CLIENT_HEARD, FINISHED, Flow, PEER_FINISHED, Target},
     peer::{DEAD, DRAINING},
     tunnel::{FIRST, LATER},
-    verdict::Verdict::{EarlyToLocal, FirstRepeated, LaterToLocal, LaterToPeer, PeerLost},
+    verdict::Verdict::{EarlyToLocal, FirstChanged, FirstRepeated, LaterToLocal, LaterToPeer, PeerLost},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST};
 
 use super::{
     peers::to_peer,
-    row::{LOCAL_EARLY, LOCAL_FIRST, Row, row},
-    world::{B, CALL, CLIENT, Connection, HERE, Now, SECRET, SERVICE, Where},
+    row::{LOCAL_EARLY, LOCAL_FIRST, PROXY_FIRST, Row, row},
+    world::{B, CALL, CLIENT, Connection, ECHO_NUMBER, HERE, Now, SECRET, SERVICE, TO_PROXY, Where},
 };
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
@@ -40,19 +40,34 @@ fn local(now: Now) -> Vec<Row> {
         case("reset before any socket", c.ack().flags(RST | ACK)).passes(LaterToLocal),
         case("reset without ACK", c.later().flags(RST)).passes(LaterToLocal),
         case("from another MAC", c.later().macs(super::world::OUR_MAC, [2; 6])).passes(LaterToLocal),
+        changed("calls another function", c, "POST /function/other HTTP/1.1\r\n\r\n"),
+        changed("calls nothing yet", c, "POST /functi"),
     ]
+}
+
+/// A first packet whose checksum is wrong is judged and not delivered; the one that is delivered in its place may be another.
+fn changed(name: &str, c: Connection, payload: &str) -> Row {
+    row(format!("local: the first again, but it {name}"), c.first(payload))
+        .flow(Where::Decided, c, c.flow(HERE))
+        .leaves(Where::Decided, c, c.flow(TO_PROXY))
+        .passes(FirstChanged)
+        .event(ECHO_NUMBER, *CLIENT.ip())
+        .hint(PROXY_FIRST)
+        .touched()
 }
 
 /// Sent to the peer with the pair's token, or with a tag if it is the first again.
 fn to_b(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let flow = c.flow(Target::Peer(B));
+    let heard = Flow { finished: CLIENT_HEARD, ..flow };
     let case = |name: &str, kind: u8, frame: Frame| {
+        let after = if frame.acknowledges(c.cookie) { heard } else { flow };
         let tunnelled = to_peer(B, kind, &frame.packet(), CLIENT, &[]);
         row(format!("to B: {name}"), frame)
             .flow(Where::Forwarded, c, flow)
             .sends(LaterToPeer, tunnelled)
-            .leaves(Where::Forwarded, c, flow)
+            .leaves(Where::Forwarded, c, after)
             .touched()
     };
     let other = Connection::of(SocketAddrV4::new(*CLIENT.ip(), 50_002), c.isn, SECRET.current, now.0);
@@ -79,10 +94,22 @@ fn to_b(now: Now) -> Vec<Row> {
     ]
 }
 
-/// FIN of both sides, or RST of one: the entry moves to where it may be evicted, and is still followed.
+/// FIN of both sides, or RST of one: the entry moves to where it may be evicted, and is still followed. Whoever cannot see the
+/// connection, and guesses a sequence number, moves nothing.
 fn ends(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let with = |finished| Flow { finished, ..c.flow(Target::Peer(B)) };
+    // The peer has acknowledged what came before the segment.
+    let due = c.isn.wrapping_add(200);
+    let with = |finished| Flow { finished: finished | CLIENT_HEARD, acknowledged: due, ..c.flow(Target::Peer(B)) };
+    let guessed = |name: &str, before: u8, flags: u8, sequence: u32, after: u8| {
+        let frame = c.later().flags(flags).sequence(sequence);
+        let tunnelled = to_peer(B, LATER, &frame.packet(), CLIENT, &[]);
+        row(format!("end: {name}"), frame).flow(Where::Forwarded, c, with(before)).sends(LaterToPeer, tunnelled).leaves(
+            Where::Forwarded,
+            c,
+            with(after),
+        )
+    };
     let case = |name: &str, before: (Where, u8), flags: u8, after: (Where, u8)| {
         let frame = c.later().flags(flags);
         let tunnelled = to_peer(B, LATER, &frame.packet(), CLIENT, &[]);
@@ -104,5 +131,9 @@ fn ends(now: Now) -> Vec<Row> {
         case("FIN again behind both", (over, FINISHED), FIN | ACK, (over, FINISHED)),
         case("data behind both", (over, FINISHED), PSH | ACK, (over, FINISHED)),
         case("reset behind both", (over, FINISHED), RST, (over, FINISHED)),
+        guessed("reset behind lost packets", 0, RST, due.wrapping_add(1400), CLIENT_FINISHED),
+        guessed("a guessed reset", 0, RST | ACK, due.wrapping_sub(1), 0),
+        guessed("a guessed reset behind the peer's FIN", PEER_FINISHED, RST, due.wrapping_add(1 << 31), PEER_FINISHED),
+        guessed("a guessed FIN behind the peer's", PEER_FINISHED, FIN | ACK, due.wrapping_add(1 << 20), PEER_FINISHED),
     ]
 }

@@ -51,12 +51,13 @@ fn reply(c: Connection) -> Frame {
 fn answers(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let flow = c.flow(Target::Peer(B));
+    let acknowledged = |flow| Flow { acknowledged: c.isn.wrapping_add(100), ..flow };
     let to_client = |frame: &Frame| frame.clone().macs(CLIENT_MAC, OUR_MAC);
     let case = |name: &str, frame: Frame| {
         row(format!("answer: {name}"), from_peer(B, LATER, &frame))
             .flow(Where::Forwarded, c, flow)
             .sends(Returned, to_client(&frame))
-            .leaves(Where::Forwarded, c, flow)
+            .leaves(Where::Forwarded, c, acknowledged(flow))
             .touched()
     };
     let far = Flow { ifindex: 4711, ..flow };
@@ -71,14 +72,20 @@ fn answers(now: Now) -> Vec<Row> {
         case("to a client on another interface", reply(c))
             .flow(Where::Forwarded, c, far)
             .redirects(Returned, to_client(&reply(c)))
-            .leaves(Where::Forwarded, c, far),
+            .leaves(Where::Forwarded, c, acknowledged(far)),
         case("on a connection that has ended", reply(c))
             .given(|b| b.tables.clear_flows().unwrap())
             .flow(Where::Decided, c, Flow { finished: FINISHED, ..flow })
-            .leaves(Where::Decided, c, Flow { finished: FINISHED, ..flow }),
+            .leaves(Where::Decided, c, acknowledged(Flow { finished: FINISHED, ..flow })),
+        case("with an acknowledgement that was overtaken", reply(c).acknowledgement(c.isn)).leaves(
+            Where::Forwarded,
+            c,
+            flow,
+        ),
         row("answer: sealed like a FIRST", from_peer(B, FIRST, &reply(c)))
             .flow(Where::Forwarded, c, flow)
-            .sends(Returned, to_client(&reply(c))),
+            .sends(Returned, to_client(&reply(c)))
+            .leaves(Where::Forwarded, c, acknowledged(flow)),
     ]
 }
 
@@ -103,7 +110,7 @@ fn ends(now: Now) -> Vec<Row> {
         row(format!("answer ends: {name}"), from_peer(B, LATER, &frame))
             .flow(before.0, c, with(before.1))
             .sends(Returned, frame.macs(CLIENT_MAC, OUR_MAC))
-            .leaves(after.0, c, with(after.1))
+            .leaves(after.0, c, Flow { acknowledged: c.isn.wrapping_add(100), ..with(after.1) })
     };
     vec![
         case("FIN of the peer", (live, 0), FIN | ACK, (live, PEER_FINISHED)),

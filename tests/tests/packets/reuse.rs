@@ -1,7 +1,7 @@
 //! A client port used again, and calls whose peer died before it answered.
 
 use dfaas_common::{
-    flow::{FINISHED, Flow, Target},
+    flow::{CLIENT_HEARD, FINISHED, Flow, Target},
     peer::DEAD,
     route::Route,
     settings::ANSWER_BUSY,
@@ -78,6 +78,7 @@ fn older(now: Now) -> Vec<Row> {
     let local = old.flow(HERE);
     let forwarded = old.flow(Target::Peer(B));
     let seen = |flow: Flow| Flow { newer_isn: new.isn, ..flow };
+    let heard = |flow: Flow| Flow { finished: CLIENT_HEARD, ..flow };
     let tunnelled = |frame: &dfaas_tests::packet::Frame| to_peer(B, LATER, &frame.packet(), CLIENT, &[]);
     let unseen = new.first(CALL);
     let with_forged = forged.first(CALL);
@@ -87,14 +88,15 @@ fn older(now: Now) -> Vec<Row> {
         row("older connection: data while a newer SYN is out", late.clone())
             .flow(Where::Forwarded, old, seen(forwarded))
             .sends(LaterToPeer, tunnelled(&late))
-            .leaves(Where::Forwarded, old, seen(forwarded)),
+            .leaves(Where::Forwarded, old, heard(seen(forwarded))),
         row("older connection: its first again while a newer SYN is out", old.first(CALL))
             .flow(Where::Decided, old, seen(local))
             .passes(FirstRepeated)
             .hint(LOCAL_FIRST),
         row("newer connection: its SYN was never seen", unseen.clone())
             .flow(Where::Forwarded, old, forwarded)
-            .sends(LaterToPeer, tunnelled(&unseen)),
+            .sends(LaterToPeer, tunnelled(&unseen))
+            .leaves(Where::Forwarded, old, heard(forwarded)),
         row("newer connection: its SYN was never seen, local", unseen)
             .flow(Where::Decided, old, local)
             .passes(LaterToLocal),
@@ -106,7 +108,8 @@ fn older(now: Now) -> Vec<Row> {
             .drops(EarlyLater),
         row("newer connection: a forged cookie", with_forged.clone())
             .flow(Where::Forwarded, old, seen(forwarded))
-            .sends(LaterToPeer, tunnelled(&with_forged)),
+            .sends(LaterToPeer, tunnelled(&with_forged))
+            .leaves(Where::Forwarded, old, heard(seen(forwarded))),
     ]
 }
 

@@ -173,7 +173,7 @@ impl Connection {
             newer_isn: self.isn,
             function: ECHO_NUMBER,
             ifindex: super::bench::LO,
-            reserved: 0,
+            acknowledged: self.isn.wrapping_add(1),
             last_ns: 0,
         }
     }

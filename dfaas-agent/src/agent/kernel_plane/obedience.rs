@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use dfaas_common::flow::Patience;
 
 use crate::{
     decision::Decision,
@@ -18,6 +19,7 @@ use crate::{
     name::{FunctionName, NodeId},
     once::Once,
     peers::{Handoff, MEMORY, Peers},
+    proxy::server_timeout,
 };
 
 /// How often a peer's entry is written at least: what it granted lapses otherwise.
@@ -28,8 +30,10 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How long a tunnel key is used.
 const SEAL_LIFETIME: Duration = Duration::from_mins(10);
-/// A live forwarded connection that is idle for longer is forgotten.
-const IDLE_LIMIT: Duration = Duration::from_hours(2);
+/// A forwarded connection on which both sides may still have something to say, and that is silent for longer, is forgotten.
+const OPEN_LIMIT: Duration = Duration::from_hours(2);
+/// The same of one whose answer has been given, or is due.
+const ENDING_LIMIT: Duration = Duration::from_mins(1);
 
 /// The time by both clocks: the agent's, and the monotonic one that the programs read.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +79,8 @@ pub(in crate::agent) struct Obedience<M> {
     revoked: BTreeMap<NodeId, Instant>,
     /// A former agent's tables stay as they are until its peers are back, or this time is over.
     hold_until: Option<Instant>,
+    /// The longest that a call may take.
+    longest_call: Duration,
     seals_drawn: Instant,
     compared: Instant,
     housekept: Instant,
@@ -92,6 +98,7 @@ impl<M: Maps> Obedience<M> {
             written: BTreeMap::new(),
             revoked: BTreeMap::new(),
             hold_until,
+            longest_call: Duration::ZERO,
             seals_drawn: now,
             compared: now,
             housekept: now,
@@ -160,6 +167,8 @@ impl<M: Maps> Obedience<M> {
         let written = self.mirror.write_routes(orders.decision, orders.kept)?;
         if self.view.obeyed != orders.decision.version {
             self.view.obeyed = orders.decision.version;
+            let calls = orders.decision.functions.values().map(|table| server_timeout(table.timeout));
+            self.longest_call = calls.max().unwrap_or_default();
             self.view.delay = orders.decided.elapsed();
             tracing::debug!(version = orders.decision.version, written, "kernel obeys");
         }
@@ -239,11 +248,16 @@ impl<M: Maps> Obedience<M> {
             self.written.clear();
             self.mirror.rotate_seals();
         }
-        let before_ns = time.ns.saturating_sub(IDLE_LIMIT.as_nanos() as u64);
-        let (swept, live) = self.mirror.maps_mut().sweep(before_ns)?;
+        let ns = |duration: Duration| duration.as_nanos() as u64;
+        let patience = Patience {
+            answered_ns: ns(ENDING_LIMIT),
+            waiting_ns: ns(self.longest_call + ENDING_LIMIT),
+            open_ns: ns(OPEN_LIMIT),
+        };
+        let (swept, live) = self.mirror.maps_mut().sweep(time.ns, &patience)?;
         self.view.flows = live as u64;
         if swept > 0 {
-            tracing::info!("{swept} forwarded connections were idle for {IDLE_LIMIT:?} and are forgotten");
+            tracing::debug!("{swept} forwarded connections were silent for too long and are forgotten");
         }
         let forgotten = |since: &Instant| time.now.duration_since(*since) > MEMORY;
         let revoked: Vec<NodeId> =

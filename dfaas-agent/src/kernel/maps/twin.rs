@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 
-use super::{Answer, Control, IpAddr, Maps, Name, Peer, Result, Route};
+use super::{Answer, Control, IpAddr, Maps, Name, Patience, Peer, Result, Route};
 
 #[derive(Default)]
 pub(crate) struct Twin {
@@ -104,7 +104,7 @@ impl Maps for Twin {
         Ok(())
     }
 
-    fn sweep(&mut self, _before_ns: u64) -> Result<(usize, usize)> {
+    fn sweep(&mut self, _now_ns: u64, _patience: &Patience) -> Result<(usize, usize)> {
         let (idle, live) = std::mem::take(&mut self.flows);
         self.flows.1 = live;
         Ok((idle, live))

@@ -82,7 +82,7 @@ fn defaults(text: &mut Text) {
 }
 
 /// How long a server may be silent: the function's own limit and a second, so that its own answer wins.
-pub(super) fn server_timeout(label: Option<Duration>) -> Duration {
+pub(crate) fn server_timeout(label: Option<Duration>) -> Duration {
     match label {
         None => DEFAULT_TIMEOUT,
         Some(label) => label.min(LONGEST_TIMEOUT) + Duration::from_secs(1),
