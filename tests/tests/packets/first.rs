@@ -172,52 +172,34 @@ fn full_table(now: Now) -> Row {
 }
 
 fn limits(now: Now) -> Vec<Row> {
+    [limits_of_this_node(now), grants_of_b(now)].into_iter().flatten().collect()
+}
+
+fn limits_of_this_node(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let first = c.first(CALL);
-    let call = |name: &str| row(name, c.first(CALL));
+    let call = |name: &str| row(format!("limit of this node: {name}"), c.first(CALL));
     let limited =
         |burst_ns| Route { local: Limit { burst_ns, ..ONE_A_DAY }, slots: weighted(&[(2, 1)]).slots, ..route() };
-    let mut to_c = weighted(&[(2, 1), (3, 1)]);
-    to_c.out_interval_ns[2] = CLOSED;
-    let mut once = weighted(&[(2, 1), (3, 1)]);
-    once.out_interval_ns[2] = ONE_A_DAY.interval_ns;
-    let mut slot_limit = weighted(&[(SLOT_LOCAL, 1), (3, 1)]);
-    slot_limit.local = Limit::CLOSED;
-    let granting = |interval_ns| {
-        let mut route = by_slots(&[(2, 1)]);
-        route.out_interval_ns[2] = interval_ns;
-        route
-    };
+    let one_more = ONE_A_DAY.interval_ns;
+    let closed_slot = Route { local: Limit::CLOSED, ..weighted(&[(SLOT_LOCAL, 1), (3, 1)]) };
+    let by_slots_to = |row: Row, number| to(row, number, &c.first(CALL), c);
     vec![
-        local(call("limit of this node: the first call here").route(limited(0)), c),
-        to(
-            call("limit of this node: the second call by the slots").route(limited(0)).given(first_call(now)),
-            B,
-            &first,
-            c,
-        ),
-        local(
-            call("limit of this node: the burst here").route(limited(ONE_A_DAY.interval_ns)).given(first_call(now)),
-            c,
-        ),
-        to(
-            call("limit of this node: behind the burst by the slots")
-                .route(limited(ONE_A_DAY.interval_ns))
+        local(call("the first call here").route(limited(0)), c),
+        by_slots_to(call("the second call by the slots").route(limited(0)).given(first_call(now)), B),
+        local(call("the burst here").route(limited(one_more)).given(first_call(now)), c),
+        by_slots_to(
+            call("behind the burst by the slots")
+                .route(limited(one_more))
                 .given(first_call(now))
                 .given(first_call(now)),
             B,
-            &first,
-            c,
         ),
-        to(call("limit of this node: closed").route(by_slots(&[(2, 1)])), B, &first, c),
-        to(call("limit of this node: closed among the slots").route(slot_limit), C, &first, c),
-        to(call("grant of B: closed, so C").route(to_c), C, &first, c),
-        // Turns: B takes the first, C the second; the third is B's, which is out of grant.
-        to(call("grant of B: used up, so C").route(once).given(first_call(now)).given(first_call(now)), C, &first, c),
+        by_slots_to(call("closed").route(by_slots(&[(2, 1)])), B),
+        by_slots_to(call("closed among the slots").route(closed_slot), C),
         // The first call is admitted and leaves the bucket a day ahead; the second, refused, is the first that the quick
         // limit hears of.
         local(
-            call("limit of this node: a slow one before leaves nothing")
+            call("a slow one before leaves nothing")
                 .route(limited(0))
                 .given(first_call(now))
                 .route(Route { local: QUICK, ..limited(0) })
@@ -225,16 +207,36 @@ fn limits(now: Now) -> Vec<Row> {
                 .given(idle),
             c,
         ),
-        to(
-            call("grant of B: a tiny one before leaves nothing")
-                .route(granting(ONE_A_DAY.interval_ns))
+    ]
+}
+
+fn grants_of_b(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let call = |name: &str| row(format!("grant of B: {name}"), c.first(CALL));
+    let granting = |mut route: Route, interval_ns| {
+        route.out_interval_ns[2] = interval_ns;
+        route
+    };
+    let (both, alone) = (weighted(&[(2, 1), (3, 1)]), by_slots(&[(2, 1)]));
+    let given_to = |row: Row, number| to(row, number, &c.first(CALL), c);
+    vec![
+        given_to(call("closed, so C").route(granting(both, CLOSED)), C),
+        // Turns: B takes the first, C the second; the third is B's, which is out of grant.
+        given_to(
+            call("used up, so C")
+                .route(granting(both, ONE_A_DAY.interval_ns))
                 .given(first_call(now))
-                .route(granting(QUICK.interval_ns))
+                .given(first_call(now)),
+            C,
+        ),
+        given_to(
+            call("a tiny one before leaves nothing")
+                .route(granting(alone, ONE_A_DAY.interval_ns))
+                .given(first_call(now))
+                .route(granting(alone, QUICK.interval_ns))
                 .given(first_call(now))
                 .given(idle),
             B,
-            &first,
-            c,
         ),
     ]
 }

@@ -131,68 +131,80 @@ fn bounce(name: &str, c: Connection) -> Row {
     )
 }
 
+/// The flow behind one more bounce.
+fn once_more(flow: Flow) -> Flow {
+    Flow { bounces: flow.bounces + 1, ..flow }
+}
+
 fn bounces(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
-    let both = weighted(&[(2, 1), (3, 1)]);
-    let once = |flow: Flow| Flow { bounces: flow.bounces + 1, ..flow };
-    let times = |bounces: u8| Flow { bounces, ..c.flow(Target::Peer(B)) };
-    let to_c = |row: Row, bounces: u8| {
-        row.route(both)
+    [bounces_to_a_peer(c), bounces_to_this_node(c), bounces_to_nobody(c)].into_iter().flatten().collect()
+}
+
+fn bounces_to_a_peer(c: Connection) -> Vec<Row> {
+    let case = |name: &str, bounces: u8| {
+        bounce(name, c)
+            .flow(Where::Forwarded, c, Flow { bounces, ..c.flow(Target::Peer(B)) })
+            .route(weighted(&[(2, 1), (3, 1)]))
             .sends(BouncedToPeer, to_peer(C, FIRST, &c.first(CALL).packet(), CLIENT, &[]))
             .pair(B, BOUNCED)
             .pair(C, FORWARDED)
-            .leaves(Where::Forwarded, c, once(Flow { bounces, ..c.flow(Target::Peer(C)) }))
+            .leaves(Where::Forwarded, c, once_more(Flow { bounces, ..c.flow(Target::Peer(C)) }))
     };
-    let to_local = |row: Row| {
-        row.passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
+    vec![case("to the next peer", 0), case("a second time", 1), case("a third time", 2)]
+}
+
+fn bounces_to_this_node(c: Connection) -> Vec<Row> {
+    let alone = weighted(&[(SLOT_LOCAL, 1)]);
+    let case = |name: &str, bounces: u8| {
+        bounce(name, c)
+            .flow(Where::Forwarded, c, Flow { bounces, ..c.flow(Target::Peer(B)) })
+            .passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
             .hint(LOCAL_FIRST)
             .counts(FunctionCounters { local: 1, ..NOTHING })
             .pair(B, BOUNCED)
-            .leaves(Where::Decided, c, once(c.flow(HERE)))
+            .leaves(Where::Decided, c, once_more(Flow { bounces, ..c.flow(HERE) }))
     };
-    let refused = |row: Row, bounces: u8, index: u32, text: &str, counts: FunctionCounters| {
-        row.sends(BouncedRefused, answer(&c.first(CALL), c, text)).counts(counts).pair(B, BOUNCED).leaves(
-            Where::Decided,
-            c,
-            once(Flow { bounces, ..c.flow(Target::Refused(index)) }),
-        )
-    };
-    let busy = FunctionCounters { refused: 1, ..NOTHING };
-    let alone = weighted(&[(SLOT_LOCAL, 1)]);
-    let last = Route { local: Limit::CLOSED, ..weighted(&[(2, 1)]) };
-    let far = Flow { ifindex: 4711, ..c.flow(Target::Peer(B)) };
     vec![
-        to_c(bounce("to the next peer", c), 0),
-        to_c(bounce("a second time", c).flow(Where::Forwarded, c, times(1)), 1),
-        to_c(bounce("a third time", c).flow(Where::Forwarded, c, times(2)), 2),
-        refused(bounce("too often", c).flow(Where::Forwarded, c, times(3)).route(both), 3, ANSWER_BUSY, BUSY, busy),
-        to_local(bounce("to this node by its limit", c)),
-        to_local(bounce("to this node by its slot", c).route(alone)),
-        to_local(bounce("to this node, which was too often for a peer", c).route(alone).flow(
-            Where::Forwarded,
-            c,
-            times(3),
-        ))
-        .leaves(Where::Decided, c, once(Flow { bounces: 3, ..c.flow(HERE) })),
-        refused(bounce("nobody else", c).route(last), 0, ANSWER_BUSY, BUSY, busy),
-        refused(bounce("no weights", c).route(by_slots(&[])), 0, ANSWER_BUSY, BUSY, busy),
-        refused(bounce("the next peer is dead", c).route(both).peer(C, |p| p.state = DEAD), 0, ANSWER_BUSY, BUSY, busy),
-        refused(
-            bounce("no listener here and no peer", c).route(alone).without_placed_listener(),
-            0,
-            ANSWER_UNAVAILABLE,
-            UNAVAILABLE,
-            FunctionCounters { unavailable: 1, ..NOTHING },
-        ),
-        refused(bounce("nobody else, the client on another interface", c).route(last), 0, ANSWER_BUSY, BUSY, busy)
-            .flow(Where::Forwarded, c, far)
-            .redirects(BouncedRefused, answer(&c.first(CALL), c, BUSY))
-            .leaves(Where::Decided, c, once(Flow { ifindex: 4711, ..c.flow(Target::Refused(ANSWER_BUSY)) })),
+        case("to this node by its limit", 0),
+        case("to this node by its slot", 0).route(alone),
+        case("to this node, which was too often for a peer", 3).route(alone),
         bounce("of a function whose table is gone", c)
             .given(|b| b.tables.remove_route(&super::world::name(super::world::ECHO)).unwrap())
             .passes_as(BouncedToLocal, &c.first(CALL).macs(OUR_MAC, peer_mac(B)))
             .hint(PROXY_FIRST)
-            .leaves(Where::Decided, c, once(c.flow(TO_PROXY))),
+            .leaves(Where::Decided, c, once_more(c.flow(TO_PROXY))),
+    ]
+}
+
+fn bounces_to_nobody(c: Connection) -> Vec<Row> {
+    let both = weighted(&[(2, 1), (3, 1)]);
+    let last = Route { local: Limit::CLOSED, ..weighted(&[(2, 1)]) };
+    let case = |name: &str, bounces: u8, index: u32, text: &str, counts: FunctionCounters| {
+        bounce(name, c)
+            .flow(Where::Forwarded, c, Flow { bounces, ..c.flow(Target::Peer(B)) })
+            .sends(BouncedRefused, answer(&c.first(CALL), c, text))
+            .counts(counts)
+            .pair(B, BOUNCED)
+            .leaves(Where::Decided, c, once_more(Flow { bounces, ..c.flow(Target::Refused(index)) }))
+    };
+    let busy =
+        |name: &str, bounces: u8| case(name, bounces, ANSWER_BUSY, BUSY, FunctionCounters { refused: 1, ..NOTHING });
+    let none = FunctionCounters { unavailable: 1, ..NOTHING };
+    let far = |flow: Flow| Flow { ifindex: 4711, ..flow };
+    vec![
+        busy("too often", 3).route(both),
+        busy("nobody else", 0).route(last),
+        busy("no weights", 0).route(by_slots(&[])),
+        busy("the next peer is dead", 0).route(both).peer(C, |p| p.state = DEAD),
+        case("no listener here and no peer", 0, ANSWER_UNAVAILABLE, UNAVAILABLE, none)
+            .route(weighted(&[(SLOT_LOCAL, 1)]))
+            .without_placed_listener(),
+        busy("nobody else, the client on another interface", 0)
+            .route(last)
+            .flow(Where::Forwarded, c, far(c.flow(Target::Peer(B))))
+            .redirects(BouncedRefused, answer(&c.first(CALL), c, BUSY))
+            .leaves(Where::Decided, c, once_more(far(c.flow(Target::Refused(ANSWER_BUSY))))),
     ]
 }
 
