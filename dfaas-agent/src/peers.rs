@@ -129,7 +129,7 @@ impl Peer {
             return None;
         };
         // A peer that has not drawn a key for us yet gets one from us first: epoch 0 keeps the kernel from using it.
-        let seal = state.receive_key.as_ref().map(seal).unwrap_or_default();
+        let seal = state.tunnel_key.as_ref().map(seal).unwrap_or_default();
         (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal })
     }
 
@@ -283,8 +283,8 @@ impl Peers {
             peer.proxy = Some((proxy.host.clone(), proxy.port));
         }
         // A peer whose agent has started again has not looked its keys up yet: what it gave before holds.
-        if state.receive_key.is_none() {
-            state.receive_key = peer.state.as_ref().and_then(|(old, _)| old.receive_key);
+        if state.tunnel_key.is_none() {
+            state.tunnel_key = peer.state.as_ref().and_then(|(old, _)| old.tunnel_key);
         }
         peer.state = Some((state, now));
         peer.heard = Some(now);

@@ -25,6 +25,7 @@ pub mod packet;
 pub mod peer;
 #[cfg(feature = "user")]
 mod pod;
+pub mod replay;
 pub mod reuse;
 pub mod route;
 pub mod settings;

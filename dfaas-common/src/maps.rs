@@ -24,10 +24,11 @@ pub const PAIRS: &str = "PAIRS";
 pub const PEERS: &str = "PEERS";
 pub const PEER_ADDRESSES: &str = "PEER_ADDRESSES";
 pub const ROUTES: &str = "ROUTES";
+pub const TAKEN: &str = "TAKEN";
 pub const VERDICTS: &str = "VERDICTS";
 
 /// All of them.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     ANSWERS,
     BUCKETS,
     CONTROL,
@@ -40,13 +41,14 @@ pub const ALL: [&str; 13] = [
     PEERS,
     PEER_ADDRESSES,
     ROUTES,
+    TAKEN,
     VERDICTS,
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{flow, peer, route};
+    use crate::{flow, peer, replay, route};
 
     /// All maps together stay small enough for a box behind a base station. A hash element costs about 64 bytes more
     /// than its key and value.
@@ -55,6 +57,7 @@ mod tests {
         let flows = (MAX_FORWARDED + MAX_DECIDED) * (size_of::<flow::FlowKey>() + size_of::<flow::Flow>() + 64);
         let tables = route::MAX_FUNCTIONS * (size_of::<route::Route>() + size_of::<route::Buckets>() + 128);
         let peers = peer::MAX_PEERS * (size_of::<peer::Peer>() + 64);
-        assert!(flows + tables + peers < 24 << 20, "{flows} + {tables} + {peers} bytes");
+        let taken = replay::SETS * size_of::<replay::Set>();
+        assert!(flows + tables + peers + taken < 24 << 20, "{flows} + {tables} + {peers} + {taken} bytes");
     }
 }

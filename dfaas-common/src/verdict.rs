@@ -136,6 +136,8 @@ verdicts! {
     OtherLink = 66, Pass, "frame to another link-layer address than this node's";
     // Later packets of a decided connection, continued.
     FirstChanged = 67, Pass, "first data packet again, but it calls something else: given to HAProxy";
+    // Tunnel, checks, continued.
+    TunnelReplayed = 68, Drop, "first packet from a peer, of a connection that has had its socket";
 }
 
 impl Verdict {
@@ -172,6 +174,7 @@ impl Verdict {
                 | Self::FirstWithoutHint
                 | Self::WithoutHint
                 | Self::FirstChanged
+                | Self::TunnelReplayed
         )
     }
 }
@@ -193,6 +196,21 @@ mod tests {
             assert_eq!(code >> 16, u32::from(verdict.is_notable()), "{verdict:?}");
         }
         assert!(Verdict::WithoutHint.is_notable() && !Verdict::OtherLink.is_notable(), "also above number 63");
+    }
+
+    #[test]
+    fn the_table_of_the_documentation_has_them_all() {
+        // Tests run in the package's folder.
+        let text = std::fs::read_to_string("../docs/inspect.md").unwrap();
+        for verdict in Verdict::ALL {
+            let action = match verdict.action() {
+                Action::Pass => "passed on",
+                Action::Drop => "dropped",
+                Action::Transmit => "sent",
+            };
+            let line = format!("| {} | `{}` | {action} | {} |", verdict.number(), verdict.name(), verdict.text());
+            assert!(text.contains(&line), "docs/inspect.md lacks: {line}");
+        }
     }
 
     #[test]

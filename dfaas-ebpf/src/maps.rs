@@ -13,7 +13,9 @@ use dfaas_common::{
     flow::{Flow, FlowKey},
     http::Name,
     maps::{EVENTS_BYTES, MAX_FORWARDED, MAX_PEER_ADDRESSES},
+    packet::Segment,
     peer::{MAX_PEERS, Peer},
+    replay,
     route::{Buckets, MAX_FUNCTIONS, Route},
     settings::{Answer, Control, MAX_ANSWERS},
     verdict::MAX_VERDICTS,
@@ -45,6 +47,9 @@ static FORWARDED: HashMap<FlowKey, Flow, MAX_FORWARDED> = HashMap::new();
 /// All other decisions, and connections that have ended.
 #[btf_map]
 static DECIDED: Array<Set, SETS> = Array::new();
+/// Connections from peers that have had their socket.
+#[btf_map]
+static TAKEN: Array<replay::Set, { replay::SETS }> = Array::new();
 #[btf_map]
 static BUCKETS: Array<Buckets, MAX_FUNCTIONS> = Array::new();
 #[btf_map]
@@ -221,6 +226,26 @@ pub(crate) fn retire(key: &FlowKey, flow: *mut Flow) {
     // SAFETY: the value lives in the map until it is removed below.
     if put_decided(key, unsafe { &*flow }) != 0 {
         let _ = FORWARDED.remove(key);
+    }
+}
+
+/// Has the connection from a peer whose first packet this is had its socket?
+#[inline(always)]
+pub(crate) fn was_taken(first: &Segment) -> bool {
+    let Some(control) = control() else { return false };
+    let place = replay::place(control.seed, first);
+    // SAFETY: a live map value of words; others may write one meanwhile.
+    TAKEN.get_ptr(place.set).is_some_and(|set| unsafe { &*set }.has(place.print))
+}
+
+/// It has now.
+#[inline(always)]
+pub(crate) fn note_taken(first: &Segment) {
+    let Some(control) = control() else { return };
+    let place = replay::place(control.seed, first);
+    if let Some(set) = TAKEN.get_ptr_mut(place.set) {
+        // SAFETY: as above.
+        unsafe { &mut *set }.put(place.print);
     }
 }
 

@@ -10,6 +10,7 @@ mod first;
 mod known;
 pub(crate) mod observe;
 mod reply;
+mod seal;
 mod tunnel;
 mod tunnel_in;
 

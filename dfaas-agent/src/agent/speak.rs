@@ -138,7 +138,7 @@ impl Agent {
             service: handoff.then_some(SocketAddr::V4(self.config.node.service)),
             tunnel: handoff.then_some(IpAddr::V4(self.config.kernel.tunnel)),
             proxy: Some(self.own_proxy()),
-            receive_key: seal.map(|seal| tunnel_key(&seal)),
+            tunnel_key: seal.map(|seal| tunnel_key(&seal)),
             functions: self.function_states(peer),
             margin: self.planner.planned.borrow().margin,
             draining: false,

@@ -52,9 +52,10 @@ pub struct NodeState {
     /// Where its proxy takes calls that carry `DFaaS-Node-ID`.
     #[serde(default)]
     pub proxy: Option<ProxyAddress>,
-    /// To be used by the receiver when it sends to the sender.
+    /// To be used by the receiver when it sends to the sender. A node that makes tags of another form must not find it: this
+    /// field's name changes with the form, and such nodes hand over by HAProxy.
     #[serde(default)]
-    pub receive_key: Option<TunnelKey>,
+    pub tunnel_key: Option<TunnelKey>,
     #[serde(default)]
     pub functions: BTreeMap<FunctionName, FunctionState>,
     /// Of a sender that runs node margin.

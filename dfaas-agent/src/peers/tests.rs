@@ -11,7 +11,7 @@ fn state(leaving: bool) -> NodeState {
         service: Some("10.0.0.2:80".parse().unwrap()),
         tunnel: Some("10.0.0.2".parse().unwrap()),
         proxy: None,
-        receive_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
+        tunnel_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
         functions: [(
             function("f"),
             crate::p2p::direct::FunctionState { limit: 5.0, rate: 30.0, max_rate: Some(20.0) },
@@ -94,7 +94,7 @@ fn a_peer_speaks_for_its_own_address_only() {
 fn a_key_holds_until_there_is_another() {
     let (mut peers, now) = peers();
     peers.state(node(1), state(false), now);
-    peers.state(node(1), NodeState { receive_key: None, ..state(false) }, now);
+    peers.state(node(1), NodeState { tunnel_key: None, ..state(false) }, now);
     assert_eq!(peers.nodes[&node(1)].handoff().unwrap().seal.epoch, 3);
 }
 

@@ -37,6 +37,12 @@ impl Xdp {
         Self(ctx)
     }
 
+    /// For functions of their own, which take nothing else of a packet.
+    #[inline(always)]
+    pub(crate) fn context(self) -> *mut xdp_md {
+        self.0
+    }
+
     /// Bytes from the Ethernet header on.
     #[inline(always)]
     pub(crate) fn len(&self) -> u32 {

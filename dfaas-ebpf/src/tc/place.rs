@@ -76,7 +76,11 @@ pub(super) fn place(mut skb: Skb) -> Option<Verdict> {
         Kind::ProxyFirst => tuple.to(Listener::Proxy),
         _ => tuple.to(Listener::Placed),
     };
-    Some(first(skb, &s, kind, renewed, listener))
+    let verdict = first(skb, &s, kind, renewed, listener);
+    if handed_off && verdict == Verdict::Placed {
+        maps::note_taken(&s);
+    }
+    Some(verdict)
 }
 
 /// Puts back the address that gave way to the hint: a bridge above learns from it, and XDP behind the driver would take the

@@ -3,16 +3,19 @@
 use dfaas_common::{
     hint::Hint,
     packet::{ETH_LEN, Eth, IpTcp, Mac, Wire},
-    tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer, proof},
+    tunnel::{FIRST, LATER, OUTER_LEN, Outer, outer},
     verdict::Verdict,
 };
 
-use super::Plan;
+use super::{Plan, seal};
 use crate::{
     maps,
     packet::{Packet, Xdp},
     setting,
 };
+
+/// Offset of the inner IPv4 header.
+pub(super) const INNER_AT: u32 = ETH_LEN as u32 + OUTER_LEN as u32;
 
 /// A frame's headers up to the inner packet.
 #[derive(Clone, Copy)]
@@ -52,7 +55,7 @@ fn try_encapsulate(mut x: Xdp, number: u32, first: bool, marks: u8) -> Result<()
     // Not the frame's length: short frames are padded.
     let len = inner.ip.total_len.get();
     let spread = inner.tcp.source.raw();
-    let proof = proof(&peer.send, kind, marks, inner);
+    let proof = seal::proof(x, ETH_LEN as u32, len.into(), &peer.send, kind, marks).ok_or(Verdict::LoadFailed)?;
     x.adjust_head(-(OUTER_LEN as i32)).ok_or(Verdict::NoRoom)?;
     let source = Mac::new(x.get::<Eth>(OUTER_LEN).ok_or(Verdict::LoadFailed)?.destination);
     let frame: &mut OuterFrame = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
@@ -74,10 +77,10 @@ pub(super) fn hand_on(x: Xdp, peer: u32, marks: u8) -> u32 {
 #[inline(always)]
 fn try_hand_on(mut x: Xdp, number: u32, marks: u8) -> Result<(), Verdict> {
     let peer = maps::peer(number).ok_or(Verdict::PeerLost)?;
-    let frame: &mut Tunnelled = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
-    let len = frame.inner.ip.total_len.get();
-    let spread = frame.inner.tcp.source.raw();
-    let proof = proof(&peer.send, FIRST, marks, &frame.inner);
+    let inner: &IpTcp = x.get(INNER_AT as usize).ok_or(Verdict::LoadFailed)?;
+    let (len, spread) = (inner.ip.total_len.get(), inner.tcp.source.raw());
+    let proof = seal::proof(x, INNER_AT, len.into(), &peer.send, FIRST, marks).ok_or(Verdict::LoadFailed)?;
+    let frame: &mut OuterFrame = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     let source = Mac::new(frame.eth.destination);
     frame.eth.set(Mac::new(peer.mac), source);
     frame.outer = outer(setting!(tunnel_address), peer.tunnel, spread, len, FIRST, peer.send.epoch, proof);

@@ -11,19 +11,19 @@ use dfaas_common::{
     packet::Segment,
     peer::{Peer, Seal},
     reuse::newer,
-    tunnel::{BOUNCE, FIRST, LATER, OUTER_LEN, is_martian, proof},
+    tunnel::{BOUNCE, FIRST, LATER, is_martian},
     verdict::Verdict,
 };
 
-use super::{Inside, Plan, Rewrite, known, tunnel::Tunnelled};
+use super::{
+    Inside, Plan, Rewrite, known, seal,
+    tunnel::{INNER_AT, Tunnelled},
+};
 use crate::{
     maps,
     packet::{Packet, Xdp},
     setting,
 };
-
-/// Offset of the inner IPv4 header.
-const INNER_AT: u32 = 14 + OUTER_LEN as u32;
 
 #[inline(never)]
 pub(super) fn decide(x: Xdp, plan: &mut Plan) -> Inside {
@@ -51,14 +51,14 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Inside, Verdict> {
         return Err(Verdict::TunnelMalformed);
     }
     plan.segment = Segment::parse_inner(&frame.inner, x.len().wrapping_sub(INNER_AT))?;
-    let kind = geneve.kind;
+    let (kind, marks, tag) = (geneve.kind, geneve.marks, geneve.tag.get());
     let seal = seal_of(peer, u32::from(geneve.epoch.get())).ok_or(Verdict::TunnelWrongEpoch)?;
-    if geneve.tag.get() != proof(seal, kind, geneve.marks, &frame.inner) {
+    let s = &plan.segment;
+    if seal::proof(x, INNER_AT, seal::len(s), seal, kind, marks) != Some(tag) {
         return Err(Verdict::TunnelWrongTag);
     }
     plan.sender = number;
-    plan.marks = if kind == LATER { 0 } else { geneve.marks };
-    let s = &plan.segment;
+    plan.marks = if kind == LATER { 0 } else { marks };
     plan.payload_at = INNER_AT + 20 + s.header_len;
     if kind == BOUNCE {
         return bounced::check(number, plan);

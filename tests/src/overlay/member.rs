@@ -190,7 +190,7 @@ impl Member {
             service: Some((address, 80).into()),
             tunnel: Some(IpAddr::V4(address)),
             proxy: Some(proxy()),
-            receive_key: Some(TunnelKey { epoch: 1, key: [0xa5; 16], token: u64::MAX }),
+            tunnel_key: Some(TunnelKey { epoch: 1, key: [0xa5; 16], token: u64::MAX }),
             functions: self.functions.iter().map(|name| (name.clone(), function)).collect(),
             margin: None,
             draining: false,

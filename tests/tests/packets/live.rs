@@ -16,10 +16,10 @@ use dfaas_common::{
     verdict::Verdict::{
         self, EarlyToLocal, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
         LaterWithoutSocket, NotSteered, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed, PlacedAlready,
-        ReturnSent, SentRound, SynAnswered,
+        ReturnSent, SentRound, SynAnswered, TunnelReplayed,
     },
 };
-use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH};
+use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH, RST};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
 
 use super::{
@@ -46,6 +46,7 @@ pub(crate) fn run(way: HintWay) {
             ("the same at a peer", older_numbers_are_served_for_a_peer),
             ("a socket of a dead connection gives way", dead_socket_gives_way),
             ("handed off by a peer", handed_off),
+            ("a recorded first packet", recorded),
             ("no socket for a later packet", overtaken),
             ("sysctls that refuse", refused_by_the_kernel),
         ] {
@@ -312,7 +313,7 @@ fn older_numbers_are_served_for_a_peer(live: &mut Live) {
         let fin = plain.clone().sequence(plain.end()).acknowledgement(0x4000_0002).flags(FIN | ACK).payload("");
         let fin = with(fin, 0x2000_0001, 0x7777_7777);
         live.step("FIN", from_peer(B, LATER, &fin), &[LaterFromPeer, LaterWithSocket]);
-        live.step("the old first again", from_peer(B, FIRST, &old), &[HandoffAccepted, PlacedAlready]);
+        live.step("the old first again", from_peer(B, FIRST, &old), &[TunnelReplayed]);
         let new = plain.sequence(0x3000_0001 - BACK).acknowledgement(0x4abc_0001);
         let new = with(new, 0x2000_0000 - BACK, 0x1234_5678);
         let renewed = from_peer_renewed(B, &new);
@@ -358,6 +359,23 @@ fn handed_off(live: &mut Live) {
     assert_eq!(frame[30..34], peer_tunnel(B).octets(), "outer destination");
     let inner = [super::peers::peer_service(B).ip().octets(), CLIENT.octets()].concat();
     assert_eq!(frame[INNER_AT + 12..INNER_AT + 20], inner, "inner addresses");
+}
+
+/// Whoever has recorded a first packet cannot make its call run again when its socket is gone.
+fn recorded(live: &mut Live) {
+    let first = call(41_024);
+    live.step("the first", from_peer(B, FIRST, &first), &[HandoffAccepted, Placed]);
+    let mut server = accept(live.bench.handoff());
+    check(&mut server, SocketAddrV4::new(CLIENT, 41_024), SocketAddrV4::new(ALIAS_B, 80), CALL);
+    let reset = first.clone().sequence(first.end()).flags(RST | ACK).payload("");
+    live.step("reset", from_peer(B, LATER, &reset), &[LaterFromPeer]);
+    drop(server);
+    live.step("the first again", from_peer(B, FIRST, &first), &[TunnelReplayed]);
+    nothing_to_accept(live.bench.handoff());
+    // Another connection of the same client port is another.
+    let newer = first.sequence(0x3100_0000).acknowledgement(0x4abd_0001);
+    live.step("the first of a newer one", from_peer(B, FIRST, &newer), &[HandoffAccepted, Placed]);
+    drop(accept(live.bench.handoff()));
 }
 
 fn overtaken(live: &mut Live) {

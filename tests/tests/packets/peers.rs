@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dfaas_common::{
-    packet::{Be16, Be32, IpTcp, Ipv4, Tcp},
+    packet::Be16,
     peer::{Peer, Seal, UP},
     siphash::Key,
-    tunnel::{FIRST, RENEWED, proof},
+    tunnel::{FIRST, LATER, RENEWED, tag},
 };
 use dfaas_tests::packet::{Frame, Tunnel};
 
@@ -63,12 +63,7 @@ pub(crate) fn sealed(seal: &Seal, kind: u8, inner: &[u8]) -> u64 {
 }
 
 fn sealed_with(seal: &Seal, kind: u8, marks: u8, inner: &[u8]) -> u64 {
-    let word = |at: usize| Be32::new(u32::from_be_bytes([inner[at], inner[at + 1], inner[at + 2], inner[at + 3]]));
-    let half = |at: usize| Be16::new(u16::from_be_bytes([inner[at], inner[at + 1]]));
-    let ip = Ipv4 { source: word(12), destination: word(16), ..Ipv4::default() };
-    let (sequence, acknowledgement) = (word(24), word(28));
-    let tcp = Tcp { source: half(20), destination: half(22), sequence, acknowledgement, ..Tcp::default() };
-    proof(seal, kind, marks, &IpTcp { ip, tcp })
+    if kind == LATER { seal.token } else { tag(seal.key, kind, marks, seal.epoch as u16, inner) }
 }
 
 /// The outer headers that a peer puts on a packet to us.

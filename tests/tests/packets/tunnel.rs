@@ -155,7 +155,7 @@ fn proofs() -> Vec<Row> {
             TunnelWrongEpoch,
         ),
     ];
-    // The tag covers what makes the connection.
+    // The tag covers all that the receiver acts on.
     let at = |name: &str, at: usize| {
         let frame = from_peer(B, FIRST, &inner);
         let byte = frame[INNER_AT + at] ^ 1;
@@ -168,6 +168,12 @@ fn proofs() -> Vec<Row> {
         ("inner destination port", 23),
         ("sequence number", 27),
         ("acknowledgement number", 31),
+        ("time to live", 8),
+        ("flag", 33),
+        ("window", 35),
+        ("checksum", 36),
+        ("byte of the request's head", 41),
+        ("last byte", inner.packet().len() - 1),
     ] {
         rows.push(at(name, offset));
     }

@@ -10,7 +10,7 @@ fn state() -> NodeState {
         service: Some("10.0.2.38:80".parse().unwrap()),
         tunnel: Some("fd00::1".parse().unwrap()),
         proxy: Some(ProxyAddress { host: "10.0.2.38".parse().unwrap(), port: 30080 }),
-        receive_key: Some(TunnelKey { epoch: 3, key: [0x0f; 16], token: 0xabc }),
+        tunnel_key: Some(TunnelKey { epoch: 3, key: [0x0f; 16], token: 0xabc }),
         functions: BTreeMap::from([(
             "figlet".parse().unwrap(),
             FunctionState { limit: 12.5, rate: 0.0, max_rate: Some(100.0) },
@@ -21,7 +21,7 @@ fn state() -> NodeState {
     }
 }
 
-const TEXT: &str = r#"{"version":1,"sequence":7,"started_ms":1700000000000,"mode":"handoff","service":"10.0.2.38:80","tunnel":"fd00::1","proxy":{"host":"10.0.2.38","port":30080},"receive_key":{"epoch":3,"key":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","token":"0000000000000abc"},"functions":{"figlet":{"limit":12.5,"rate":0.0,"max_rate":100.0}},"draining":false,"leaving":true}"#;
+const TEXT: &str = r#"{"version":1,"sequence":7,"started_ms":1700000000000,"mode":"handoff","service":"10.0.2.38:80","tunnel":"fd00::1","proxy":{"host":"10.0.2.38","port":30080},"tunnel_key":{"epoch":3,"key":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","token":"0000000000000abc"},"functions":{"figlet":{"limit":12.5,"rate":0.0,"max_rate":100.0}},"draining":false,"leaving":true}"#;
 
 #[test]
 fn a_state_is_written_and_read_in_full() {
@@ -33,7 +33,7 @@ fn a_state_is_written_and_read_in_full() {
 fn unknown_fields_are_skipped_and_optional_ones_may_be_absent() {
     let text = r#"{"new":{"a":[1]},"version":1,"sequence":1,"started_ms":2,"mode":"off","functions":{"f":{"x":1}}}"#;
     let state = NodeState::decode(text.as_bytes()).unwrap();
-    assert_eq!((state.mode, state.service, state.tunnel, state.receive_key), (Mode::Off, None, None, None));
+    assert_eq!((state.mode, state.service, state.tunnel, state.tunnel_key), (Mode::Off, None, None, None));
     assert_eq!(state.functions[&"f".parse().unwrap()], FunctionState::default());
 }
 

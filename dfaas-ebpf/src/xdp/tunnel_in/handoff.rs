@@ -6,9 +6,9 @@ use dfaas_common::{
     http::Name,
     limit::Limit,
     packet::{Be16, Be64},
-    peer::{MAX_PEERS, Peer},
+    peer::MAX_PEERS,
     route::NO_FUNCTION,
-    tunnel::{BOUNCE, RENEWED, tag},
+    tunnel::{BOUNCE, RENEWED},
     verdict::Verdict,
 };
 
@@ -18,14 +18,24 @@ use crate::{
     pick::{take, take_local},
     request::read_name,
     socket::{self, Tuple},
-    xdp::{Plan, Rewrite, tunnel::Tunnelled},
+    xdp::{
+        Plan, Rewrite, seal,
+        tunnel::{INNER_AT, Tunnelled},
+    },
 };
 
 /// Decides on a FIRST that has passed all checks.
 #[inline(never)]
 pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) {
     let number = plan.sender;
-    match admit(&x, number, plan) {
+    // Its socket exists: a retransmission. In TIME_WAIT it is an old connection's.
+    let state = own_socket(&x, number, plan);
+    let known = !matches!(state, socket::NONE | socket::LISTEN | socket::TIME_WAIT);
+    if !known && maps::was_taken(&plan.segment) {
+        return plan.leave(Verdict::TunnelReplayed);
+    }
+    let admitted = if known { Ok(()) } else { admit(&x, number, plan) };
+    match admitted {
         Ok(()) => {
             let hint = Hint::new(Kind::PeerFirst, number).renewing(plan.marks & RENEWED != 0);
             plan.rewrite(Rewrite::PassInner(hint), Verdict::HandoffAccepted);
@@ -36,20 +46,21 @@ pub(in crate::xdp) fn decide(x: Xdp, plan: &mut Plan) {
                 count::function(function, field!(turned_away));
                 count::pair(function, number, field!(turned_away));
             }
-            plan.leave(turn_away(x, number).map_or(Verdict::PeerUnknown, |()| reason));
+            plan.leave(turn_away(x, number, plan).map_or(Verdict::PeerUnknown, |()| reason));
         }
     }
 }
 
+/// State of the socket of the connection that is handed over.
+#[inline(always)]
+fn own_socket(x: &Xdp, number: u32, plan: &Plan) -> u32 {
+    maps::peer(number)
+        .map_or(socket::NONE, |peer| socket::state(x, Tuple { destination: peer.alias, ..Tuple::from(&plan.segment) }))
+}
+
 #[inline(always)]
 fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
-    let peer: &Peer = maps::peer(number).ok_or(Verdict::TurnedAwayDraining)?;
     let s = &plan.segment;
-    // Its socket exists: a retransmission. In TIME_WAIT it is an old connection's.
-    let own = Tuple { destination: peer.alias, ..Tuple::from(s) };
-    if !matches!(socket::state(x, own), socket::NONE | socket::LISTEN | socket::TIME_WAIT) {
-        return Ok(());
-    }
     if socket::state(x, Tuple::from(s).to_handoff()) != socket::LISTEN {
         return Err(Verdict::TurnedAwayNoListener);
     }
@@ -86,8 +97,9 @@ fn admit(x: &Xdp, number: u32, plan: &mut Plan) -> Result<(), Verdict> {
 
 /// Sends the packet back as it came, marked BOUNCE.
 #[inline(always)]
-fn turn_away(mut x: Xdp, number: u32) -> Option<()> {
+fn turn_away(mut x: Xdp, number: u32, plan: &Plan) -> Option<()> {
     let peer = maps::peer(number)?;
+    let tag = seal::proof(x, INNER_AT, seal::len(&plan.segment), &peer.send, BOUNCE, plan.marks)?;
     let frame: &mut Tunnelled = x.get_mut(0)?;
     core::mem::swap(&mut frame.eth.source, &mut frame.eth.destination);
     let ip = &mut frame.outer.ip;
@@ -95,6 +107,6 @@ fn turn_away(mut x: Xdp, number: u32) -> Option<()> {
     core::mem::swap(&mut ip.source, &mut ip.destination);
     frame.outer.geneve.kind = BOUNCE;
     frame.outer.geneve.epoch = Be16::new(peer.send.epoch as u16);
-    frame.outer.geneve.tag = Be64::new(tag(peer.send.key, BOUNCE, frame.outer.geneve.marks, &frame.inner));
+    frame.outer.geneve.tag = Be64::new(tag);
     Some(())
 }

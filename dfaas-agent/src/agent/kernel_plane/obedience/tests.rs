@@ -35,7 +35,7 @@ fn state(n: u8) -> NodeState {
         service: Some(format!("10.0.0.{n}:80").parse().unwrap()),
         tunnel: Some(tunnel(n).into()),
         proxy: None,
-        receive_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
+        tunnel_key: Some(TunnelKey { epoch: 3, key: [7; 16], token: 9 }),
         functions: BTreeMap::new(),
         margin: None,
         draining: false,

@@ -113,7 +113,7 @@ pub(super) fn state(started_ms: u64, sequence: u64) -> NodeState {
         service: None,
         tunnel: None,
         proxy: None,
-        receive_key: None,
+        tunnel_key: None,
         functions: BTreeMap::new(),
         margin: None,
         draining: false,

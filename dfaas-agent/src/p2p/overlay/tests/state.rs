@@ -33,7 +33,7 @@ async fn acknowledged(node: &mut Node, expected: u64) {
 async fn states_pass_both_ways_in_full_and_are_acknowledged() {
     let (mut first, mut second) = pair().await;
     let mut sent = state(5, 1);
-    sent.receive_key = Some(TunnelKey { epoch: 1, key: [9; 16], token: u64::MAX });
+    sent.tunnel_key = Some(TunnelKey { epoch: 1, key: [9; 16], token: u64::MAX });
     sent.service = Some("127.0.0.1:80".parse().unwrap());
     sent.functions.insert("figlet".parse().unwrap(), FunctionState { limit: 0.1, rate: 3.0, max_rate: Some(7.5) });
     first.handle.send_state(&second.id(), &sent).unwrap();
