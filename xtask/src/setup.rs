@@ -71,6 +71,12 @@ fn inspect(project: &Project, parts: &[Part]) -> Vec<Finding> {
     kernel.into_iter().chain(tools).collect()
 }
 
+/// Why one of these programs of the table cannot be used on this machine.
+pub(crate) fn unusable(programs: &[&str]) -> Option<String> {
+    let findings = tools::ALL.iter().filter(|tool| tool.is_one_of(programs)).map(tools::Tool::inspect);
+    report::unusable(&findings.collect::<Vec<_>>())
+}
+
 fn inspect_kernel(project: &Project) -> Vec<Finding> {
     let compiler = compiler::find();
     let rustc = Finding {

@@ -98,6 +98,14 @@ pub(crate) fn missing(findings: &[Finding]) -> Vec<&Finding> {
     findings.iter().filter(|finding| !finding.is_found() && !finding.optional).collect()
 }
 
+/// The first that is absent or unfit, and why.
+pub(crate) fn unusable(findings: &[Finding]) -> Option<String> {
+    findings.iter().find_map(|finding| match &finding.state {
+        State::Found(_) => None,
+        State::Missing(reason) => Some(format!("{}: {reason}", finding.what)),
+    })
+}
+
 pub(crate) fn names(findings: &[&Finding]) -> String {
     findings.iter().map(|finding| finding.what.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -142,6 +150,18 @@ mod tests {
             finding("c", State::missing(), false),
         ];
         assert_eq!(names(&missing(&findings)), "c");
+    }
+
+    #[test]
+    fn the_first_that_cannot_be_used_is_named_also_where_it_is_optional() {
+        let unfit = State::Missing("version 18.20.4, expected 20.0 or later".to_owned());
+        let findings = [
+            finding("npm", State::Found("9.2.0".to_owned()), true),
+            finding("node", unfit, true),
+            finding("x", State::missing(), true),
+        ];
+        assert_eq!(unusable(&findings).unwrap(), "node: version 18.20.4, expected 20.0 or later");
+        assert_eq!(unusable(&findings[..1]), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Finding, Part, Remedy, State};
+use super::{Finding, Otherwise, Part, Remedy, State};
 use crate::{
     build_ebpf::compiler::version_is_at_least,
     ci::is_ci,
@@ -139,7 +139,13 @@ pub(super) const ALL: &[Tool] = &[
 ];
 
 /// One without the other is of no use, and npm brings hundreds of packages.
-const NODE: Remedy = Remedy { least: Some(("nodejs", NODE_LEAST)), ..Remedy::packages(&[&["nodejs", "npm"]]) };
+const NODE: Remedy = Remedy {
+    least: Some(("nodejs", NODE_LEAST)),
+    otherwise: Some(Otherwise::ByHand(
+        "put Node.js of that version with its npm on PATH (https://nodejs.org/en/download)",
+    )),
+    ..Remedy::packages(&[&["nodejs", "npm"]])
+};
 
 const fn tool(
     names: &'static [&'static str],
@@ -152,6 +158,10 @@ const fn tool(
 }
 
 impl Tool {
+    pub(super) fn is_one_of(&self, programs: &[&str]) -> bool {
+        self.names.iter().any(|name| programs.contains(name))
+    }
+
     pub(super) fn inspect(&self) -> Finding {
         Finding {
             what: self.names.join(" or "),

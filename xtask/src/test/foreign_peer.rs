@@ -2,10 +2,11 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     project::{Project, find_program},
+    setup,
     step::{Step, say},
 };
 
@@ -17,13 +18,16 @@ const LIMIT: Duration = Duration::from_mins(5);
 
 /// Does nothing if that was done before for the same lock file.
 pub(super) fn install(project: &Project) -> Result<()> {
+    // Also where its packages are there: what has installed them may be gone.
+    if let Some(reason) = setup::unusable(&["node", "npm"]) {
+        bail!("{reason}");
+    }
     let (source, target) = (project.root.join(SUITE), project.target().join("interop"));
     let lock = read(&source.join(FILES[1]))?;
     if fs::read(target.join(INSTALLED)).is_ok_and(|installed| installed == lock) {
         say("foreign peer: installed already");
         return Ok(());
     }
-    find_program(&["node"]).context("no node on this machine")?;
     let npm = find_program(&["npm"]).context("no npm on this machine")?;
     fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
     for file in FILES {
