@@ -150,6 +150,11 @@ impl Federation {
         self.network.impair(name, impairment, seed)
     }
 
+    /// Of the embedded platform's administrative calls.
+    pub fn gateway_password(&self, i: usize) -> Result<String> {
+        self.nodes[i].gateway_password()
+    }
+
     pub fn status(&self, i: usize) -> Result<Status> {
         self.nodes[i].status(&self.network.hosts[i].namespace.entrance()?)
     }

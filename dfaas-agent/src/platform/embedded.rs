@@ -13,6 +13,7 @@ mod deployment;
 mod function;
 mod invoke;
 mod kind;
+mod password_file;
 mod process;
 mod refusal;
 mod registry;
@@ -53,8 +54,8 @@ const ADMIN_BODY_BYTES: usize = 1 << 20;
 pub struct RunnerSettings {
     /// A loopback address; port 0 lets the kernel choose.
     pub address: SocketAddr,
-    /// For the calls below `/system`; `None`: whoever can connect may deploy.
-    pub credentials: Option<Credentials>,
+    /// For the calls below `/system`: who may make them starts programs of his own choice.
+    pub credentials: Credentials,
     /// Where deployments are kept over a restart. If the file exists, `deploy_shipped` has no effect.
     pub state_file: Option<PathBuf>,
     /// Deploy `figlet`, `shasum`, `ocr` and `env` at start, those whose programs exist.
@@ -90,11 +91,12 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-impl Default for RunnerSettings {
-    fn default() -> Self {
+impl RunnerSettings {
+    /// The usual ones. There are none without credentials: every user of the machine can connect to a loopback address.
+    pub fn new(credentials: Credentials) -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            credentials: None,
+            credentials,
             state_file: None,
             deploy_shipped: true,
             max_rates: BTreeMap::new(),

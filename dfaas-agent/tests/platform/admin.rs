@@ -9,12 +9,12 @@ use crate::runner::{Runner, settings, status_and_text};
 async fn admin(runner: &Runner, method: Method, body: &Value) -> (StatusCode, String) {
     // As curl sends it: the content type is not relied on.
     let form = "application/x-www-form-urlencoded";
-    let request = runner.client.request(method, runner.url("/system/functions"));
+    let request = runner.admin.request(method, runner.url("/system/functions"));
     status_and_text(request.header("content-type", form).body(body.to_string())).await
 }
 
 async fn get(runner: &Runner, path: &str) -> Value {
-    runner.client.get(runner.url(path)).send().await.unwrap().json().await.unwrap()
+    runner.admin.get(runner.url(path)).send().await.unwrap().json().await.unwrap()
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn a_function_is_deployed_updated_and_removed() {
     assert_eq!(admin(&runner, Method::DELETE, &removal).await.0, StatusCode::OK);
     assert_eq!(admin(&runner, Method::DELETE, &removal).await.0, StatusCode::NOT_FOUND);
     assert_eq!(status_and_text(runner.call("")).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(status_and_text(runner.client.get(runner.url("/system/function/f"))).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(status_and_text(runner.admin.get(runner.url("/system/function/f"))).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn with_credentials_only_who_knows_them_administers() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "secret\n").unwrap();
     let password = Password::File(file.path().to_owned());
-    let credentials = Some(Credentials { user: "admin".to_owned(), password });
+    let credentials = Credentials { user: "admin".to_owned(), password };
     let runner = Runner::start(RunnerSettings { credentials, ..settings() }).await;
     let list = || runner.client.get(runner.url("/system/functions"));
     let response = list().send().await.unwrap();
@@ -88,7 +88,8 @@ async fn with_credentials_only_who_knows_them_administers() {
     assert_eq!(status_and_text(list().basic_auth("admin", Some("secret"))).await.0, StatusCode::OK);
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         let deployment = json!({"service": "f", "envProcess": "env", "functionName": "f"});
-        assert_eq!(admin(&runner, method, &deployment).await.0, StatusCode::UNAUTHORIZED);
+        let change = runner.client.request(method, runner.url("/system/functions")).body(deployment.to_string());
+        assert_eq!(status_and_text(change).await.0, StatusCode::UNAUTHORIZED);
     }
     for path in ["/system/info", "/system/function/f"] {
         assert_eq!(status_and_text(runner.client.get(runner.url(path))).await.0, StatusCode::UNAUTHORIZED, "{path}");
@@ -96,14 +97,24 @@ async fn with_credentials_only_who_knows_them_administers() {
     assert_eq!(status_and_text(runner.client.get(runner.url("/healthz"))).await.0, StatusCode::OK);
     std::fs::write(file.path(), "changed").unwrap();
     assert_eq!(status_and_text(list().basic_auth("admin", Some("changed"))).await.0, StatusCode::OK);
+    // A file that was emptied lets nobody in, whoever sends nothing included.
+    std::fs::write(file.path(), "\n").unwrap();
+    assert_eq!(status_and_text(list().basic_auth("admin", Some(""))).await.0, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
 async fn a_web_page_cannot_deploy() {
     let runner = Runner::start(settings()).await;
-    let request = runner.client.post(runner.url("/system/functions")).header("origin", "http://evil.example");
-    let answer = status_and_text(request.body(json!({"service": "f", "envProcess": "env"}).to_string())).await;
-    assert_eq!(answer.0, StatusCode::FORBIDDEN);
+    // A page of that origin, one whose name was made to point here, and a form or picture in a page.
+    for (name, value) in
+        [("origin", "http://evil.example"), ("host", "evil.example:8080"), ("sec-fetch-site", "cross-site")]
+    {
+        let request = runner.admin.post(runner.url("/system/functions")).header(name, value);
+        let answer = status_and_text(request.body(json!({"service": "f", "envProcess": "env"}).to_string())).await;
+        assert_eq!(answer.0, StatusCode::FORBIDDEN, "{name}: {}", answer.1);
+        let list = runner.admin.get(runner.url("/system/functions")).header(name, value);
+        assert_eq!(status_and_text(list).await.0, StatusCode::FORBIDDEN, "{name}");
+    }
     assert_eq!(get(&runner, "/system/functions").await, json!([]));
 }
 

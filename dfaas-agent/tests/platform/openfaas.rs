@@ -37,7 +37,7 @@ async fn error_of(list: axum::routing::MethodRouter) -> String {
 #[tokio::test]
 async fn the_client_reads_what_the_embedded_runner_tells() {
     let credentials = Credentials { user: "admin".to_owned(), password: Password::Text("secret".to_owned()) };
-    let settings = RunnerSettings { credentials: Some(credentials.clone()), deploy_shipped: true, ..settings() };
+    let settings = RunnerSettings { credentials: credentials.clone(), deploy_shipped: true, ..settings() };
     let runner = Runner::start(settings).await;
     let port = runner.embedded.address().port();
     let openfaas = client(port, Some(credentials), PATIENCE);

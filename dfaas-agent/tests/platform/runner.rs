@@ -6,8 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dfaas_agent::platform::embedded::{CallCounts, Embedded, RunnerSettings};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use dfaas_agent::platform::{
+    Credentials, Password,
+    embedded::{CallCounts, Embedded, RunnerSettings},
+};
+use reqwest::{
+    Client, RequestBuilder, Response, StatusCode,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -18,21 +24,33 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Runner {
     pub(crate) embedded: Arc<Embedded>,
     pub(crate) client: Client,
+    /// One that knows the password of [`settings`].
+    pub(crate) admin: Client,
     pub(crate) folder: TempDir,
 }
 
 pub(crate) fn settings() -> RunnerSettings {
-    RunnerSettings { address: "127.0.0.1:0".parse().unwrap(), deploy_shipped: false, ..RunnerSettings::default() }
+    let credentials = Credentials { user: "admin".to_owned(), password: Password::Text("secret".to_owned()) };
+    let address = "127.0.0.1:0".parse().unwrap();
+    RunnerSettings { address, deploy_shipped: false, ..RunnerSettings::new(credentials) }
 }
 
+/// `admin:secret`.
+const AUTHORISED: HeaderValue = HeaderValue::from_static("Basic YWRtaW46c2VjcmV0");
+
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    client_with(HeaderMap::new())
+}
+
+fn client_with(headers: HeaderMap) -> Client {
+    Client::builder().no_proxy().timeout(PATIENCE).default_headers(headers).build().unwrap()
 }
 
 impl Runner {
     pub(crate) async fn start(settings: RunnerSettings) -> Self {
         let embedded = Arc::new(Embedded::start(settings).await.unwrap());
-        Self { embedded, client: client(), folder: tempfile::tempdir().unwrap() }
+        let admin = client_with(HeaderMap::from_iter([(AUTHORIZATION, AUTHORISED)]));
+        Self { embedded, client: client(), admin, folder: tempfile::tempdir().unwrap() }
     }
 
     /// With one function `f`.
@@ -48,7 +66,7 @@ impl Runner {
 
     pub(crate) async fn deploy(&self, name: &str, command: &str, vars: Value) {
         let deployment = json!({"service": name, "image": "none", "envProcess": command, "envVars": vars});
-        let response = self.client.post(self.url("/system/functions")).json(&deployment).send().await.unwrap();
+        let response = self.admin.post(self.url("/system/functions")).json(&deployment).send().await.unwrap();
         let status = response.status();
         assert_eq!(status, StatusCode::ACCEPTED, "{}", response.text().await.unwrap());
     }

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Setting, findings::Findings};
 use crate::{
     client::{Call, Connections, Load, Running, Tally},
-    federation::{Federation, Functions, Options},
+    federation::{Federation, FunctionGateway, Functions, Options},
 };
 
 /// For nodes to see each other, or for anything else that is to happen, on a busy machine.
@@ -145,7 +145,7 @@ fn replace_table(federation: &mut Federation, n: u32) -> Result<()> {
 fn reload_haproxy(federation: &mut Federation, n: u32) -> Result<()> {
     let before = workers(federation)?;
     let deployment = json!({ "service": format!("churn{n}"), "envProcess": "cat", "image": "" });
-    let mut call = Call::post(PLATFORM, deployment.to_string());
+    let mut call = Call::post(PLATFORM, deployment.to_string()).as_admin(FunctionGateway::PASSWORD);
     call.method = Method::POST;
     let answer = call.send(&federation.host(0).namespace.entrance()?)?;
     ensure!(answer.status < 300, "{deployment}: status {}: {}", answer.status, answer.text());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use dfaas_agent::name::NodeId;
 use reqwest::{
@@ -42,6 +43,12 @@ impl Call {
         let value = HeaderValue::from_str(value).unwrap_or_else(|_| panic!("no header value: {value:?}"));
         self.headers.append(HeaderName::from_static(name), value);
         self
+    }
+
+    /// For the administrative calls of a gateway.
+    #[must_use]
+    pub fn as_admin(self, password: &str) -> Self {
+        self.header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(format!("admin:{password}"))))
     }
 
     #[must_use]

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use dfaas_agent::platform::{
-    Platform as _,
+    Credentials, Password, Platform as _,
     embedded::{Embedded, RunnerSettings},
 };
 use tokio::sync::oneshot;
@@ -24,6 +24,9 @@ pub struct FunctionGateway {
 impl FunctionGateway {
     /// Where it listens, on loopback.
     pub const PORT: u16 = ADDRESS.port();
+    /// What its agent, and who deploys, must say to it.
+    pub const USER: &str = "admin";
+    pub const PASSWORD: &str = "of-the-emulator";
 
     pub fn start(node: &Entrance) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
@@ -35,8 +38,10 @@ impl FunctionGateway {
                 node.go()?;
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async {
-                    let gateway =
-                        Embedded::start(RunnerSettings { address: ADDRESS, ..RunnerSettings::default() }).await?;
+                    let password = Password::Text(Self::PASSWORD.to_owned());
+                    let credentials = Credentials { user: Self::USER.to_owned(), password };
+                    let settings = RunnerSettings { address: ADDRESS, ..RunnerSettings::new(credentials) };
+                    let gateway = Embedded::start(settings).await?;
                     let _ = ready.send(());
                     if stopped.await.is_err() {
                         gateway.stop().await;

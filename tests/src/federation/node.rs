@@ -19,7 +19,7 @@ use nix::{
 };
 
 use super::{
-    POLL, gateway,
+    FunctionGateway, POLL, gateway,
     options::{FUNCTIONS, Functions, Options},
 };
 use crate::{
@@ -101,6 +101,8 @@ impl Node {
                 ("AGENT_PLATFORM", "openfaas".to_owned()),
                 ("AGENT_OPENFAAS_HOST", gateway::ADDRESS.ip().to_string()),
                 ("AGENT_OPENFAAS_PORT", gateway::ADDRESS.port().to_string()),
+                ("AGENT_OPENFAAS_USER", FunctionGateway::USER.to_owned()),
+                ("AGENT_OPENFAAS_PASSWORD", FunctionGateway::PASSWORD.to_owned()),
             ],
         });
         lines.extend(bootstrap.map(|address| ("AGENT_BOOTSTRAP_NODES_LIST", address)));
@@ -143,6 +145,13 @@ impl Node {
         command.process_group(0);
         self.agent = Some(namespace.spawn(&mut command).with_context(|| format!("agent of {}", self.name))?);
         Ok(())
+    }
+
+    /// Of the embedded platform's `/system`, made by its agent.
+    pub fn gateway_password(&self) -> Result<String> {
+        let path = self.state_dir.join("gateway-password");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(text.trim_end().to_owned())
     }
 
     pub fn agent_pid(&self) -> Option<u32> {

@@ -73,8 +73,11 @@ impl Bed {
     pub(crate) fn lasting_functions(&mut self) {
         self.run(&format!(
             "systemctl stop dfaas-agent; sed -i -e s/^AGENT_PLATFORM=.*/AGENT_PLATFORM=openfaas/ \
-             -e s/^AGENT_OPENFAAS_PORT=.*/AGENT_OPENFAAS_PORT={}/ {SETTINGS}",
-            FunctionGateway::PORT
+             -e s/^AGENT_OPENFAAS_PORT=.*/AGENT_OPENFAAS_PORT={}/ {SETTINGS}; \
+             printf 'AGENT_OPENFAAS_USER=%s\nAGENT_OPENFAAS_PASSWORD=%s\n' {} {} >> {SETTINGS}",
+            FunctionGateway::PORT,
+            FunctionGateway::USER,
+            FunctionGateway::PASSWORD
         ));
         self.gateway = Some(FunctionGateway::start(&self.hosts.entrance(0).unwrap()).unwrap());
         self.run("systemctl start dfaas-agent");

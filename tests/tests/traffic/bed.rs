@@ -70,7 +70,8 @@ impl Bed {
     }
 
     fn change(&self, node: usize, method: Method, body: &str) -> Result<()> {
-        let mut call = Call::post(PLATFORM, body.to_owned()).timeout(HANG);
+        let password = self.federation.gateway_password(node)?;
+        let mut call = Call::post(PLATFORM, body.to_owned()).timeout(HANG).as_admin(&password);
         call.method = method;
         let mut answer = call.send(&self.federation.host(node).namespace.entrance()?)?;
         if answer.status == 404 && call.method == Method::PUT {
@@ -83,7 +84,8 @@ impl Bed {
 
     /// Calls of a function that the platform of a node has started.
     pub(crate) fn started(&self, node: usize, function: &str) -> Result<u64> {
-        let call = Call::get(format!("http://127.0.0.1:8080/system/function/{function}"));
+        let password = self.federation.gateway_password(node)?;
+        let call = Call::get(format!("http://127.0.0.1:8080/system/function/{function}")).as_admin(&password);
         let answer = call.send(&self.federation.host(node).namespace.entrance()?)?;
         let status: serde_json::Value = serde_json::from_slice(&answer.body)?;
         status["invocationCount"].as_u64().with_context(|| format!("no count in {status}"))

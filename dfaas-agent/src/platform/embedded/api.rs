@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{name::FunctionName, platform::Credentials};
 
-pub(super) fn router(runner: Arc<Runner>, credentials: Option<Credentials>) -> Router {
+pub(super) fn router(runner: Arc<Runner>, credentials: Credentials) -> Router {
     let system = Router::new()
         .route("/system/info", get(info))
         .route("/system/functions", get(list).post(deploy).put(update).delete(remove))

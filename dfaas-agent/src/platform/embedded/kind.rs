@@ -7,21 +7,24 @@ use nix::unistd::{User, geteuid};
 
 use super::{
     super::{Platform, PlatformKind, Startup},
-    Embedded, RunAs, RunnerSettings,
+    Embedded, RunAs, RunnerSettings, password_file,
 };
 
 pub(in crate::platform) static KIND: PlatformKind =
     PlatformKind { name: "embedded", start: |startup| Box::pin(start(startup)) };
 
 async fn start(startup: Startup) -> Result<Arc<dyn Platform>> {
+    let credentials = match startup.credentials {
+        Some(credentials) => credentials,
+        None => password_file::credentials(&startup.state_dir)?,
+    };
     let settings = RunnerSettings {
         address: startup.embedded_address,
-        credentials: startup.credentials,
         state_file: Some(startup.state_dir.join("functions.json")),
         deploy_shipped: true,
         max_rates: startup.max_rates,
         run_as: function_user(&startup.embedded_user)?,
-        ..RunnerSettings::default()
+        ..RunnerSettings::new(credentials)
     };
     Ok(Arc::new(Embedded::start(settings).await?))
 }
