@@ -1,7 +1,7 @@
 //! The agent of a DFaaS node. In reading order:
 //!
 //! * [`name`]: the validated names everything is keyed by (node, function, host)
-//! * [`endpoint`], [`mode`]: words that everything uses
+//! * [`endpoint`], [`mode`]: words that everything uses; `request_rules`: what a request may look like
 //! * [`config`]: what the agent is told
 //! * [`decision`]: what a strategy returns, and both data planes obey
 //! * [`strategy`]: pure functions from what is known to a decision
@@ -39,6 +39,7 @@ mod peers;
 pub mod platform;
 pub mod proxy;
 mod rates;
+mod request_rules;
 mod rl_model;
 mod server;
 pub mod status;

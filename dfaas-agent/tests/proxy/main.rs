@@ -6,6 +6,7 @@ mod adoption;
 mod client;
 mod gateway;
 mod harness;
+mod heads;
 mod limits;
 mod original;
 mod random;

@@ -28,6 +28,9 @@ async fn only_exact_function_paths_and_health_are_served() {
         ("/functions/fig", 403),
         ("/function/../system/functions", 403),
         ("/function/fig/%2e%2E/%2e%2e/system/functions", 403),
+        ("/function/fig/%zz/../../system/functions", 400),
+        ("/function/fig/%", 400),
+        ("/function/fig/%00", 400),
         ("/function/", 404),
         ("/function/figlet", 404),
         ("/function/fi", 404),
@@ -46,6 +49,29 @@ async fn only_exact_function_paths_and_health_are_served() {
         }
     }
     assert_eq!(node.gateway.calls(), 10);
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_limits_or_with_a_method_for_proxies_is_refused_and_no_proxy_is_named_to_functions() {
+    let node = Node::new().await;
+    let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
+    let many = "\nX: y".repeat(96);
+    let long = format!("\nX: {}", "y".repeat(14_400));
+    let target = "x".repeat(8_000);
+    for (head, status) in [
+        ("TRACE /function/figlet HTTP/1.1".to_owned(), 501),
+        (format!("GET /function/figlet/{target} HTTP/1.1"), 414),
+        (format!("GET /function/figlet?{target} HTTP/1.1"), 414),
+        (format!("GET /function/figlet HTTP/1.1{many}"), 431),
+        (format!("GET /function/figlet HTTP/1.1{long}"), 431),
+        ("GET /function/figlet HTTP/1.1\nproxy: http://evil.example".to_owned(), 200),
+    ] {
+        for frontend in [node.service(), node.placed(), node.handoff(21)] {
+            assert_eq!(call(frontend, &head).await.status, status, "{head:.60} at {frontend}");
+        }
+    }
+    assert_eq!((node.gateway.calls(), node.gateway.seen("proxy")), (3, None));
     proxy.stop(Duration::ZERO).await.unwrap();
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -24,11 +24,13 @@ use super::{
     refusal::Refusal,
     request_env,
 };
+use crate::request_rules::{self, Head};
 
 const DURATION: HeaderName = HeaderName::from_static("x-duration-seconds");
 
 pub(super) async fn invoke(State(runner): State<Arc<Runner>>, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
+    check(&parts)?;
     let (name, path) = split(parts.uri.path());
     let function = find(&runner, name)
         .ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("no function {:?} on this node", shortened(name))))?;
@@ -54,6 +56,39 @@ pub(super) async fn invoke(State(runner): State<Arc<Runner>>, request: Request) 
     } else {
         failure(&function, output)
     })
+}
+
+/// Whoever calls: by the same rules as HAProxy.
+fn check(parts: &Parts) -> Result<(), Refusal> {
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let header_bytes: usize = parts.headers.iter().map(line).sum();
+    let head = Head {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        target,
+        odd_body: parts.version < Version::HTTP_11 && has_needless_body(parts),
+        hosts_differ: hosts_differ(parts),
+        headers: parts.headers.len().saturating_sub(request_rules::ADDED_HEADERS),
+        all_bytes: (target.len() + header_bytes).saturating_sub(request_rules::ADDED_BYTES),
+    };
+    let Some(rule) = request_rules::broken(&head) else { return Ok(()) };
+    let status = StatusCode::from_u16(rule.status).unwrap_or(StatusCode::BAD_REQUEST);
+    Err(Refusal(status, rule.text.to_owned()))
+}
+
+fn has_needless_body(parts: &Parts) -> bool {
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let has_body = length.is_some_and(|length| length != "0") || parts.headers.contains_key(header::TRANSFER_ENCODING);
+    has_body && matches!(parts.method, Method::GET | Method::HEAD | Method::DELETE)
+}
+
+/// HAProxy compares more kindly, but then there is one host behind it.
+fn hosts_differ(parts: &Parts) -> bool {
+    let named = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let mut hosts = named.chain(parts.uri.authority().map(|host| host.as_str().as_bytes()));
+    let first = hosts.next();
+    hosts.any(|host| Some(host) != first)
 }
 
 /// `/function/name/a/b` is the function `name` called with the path `/a/b`.

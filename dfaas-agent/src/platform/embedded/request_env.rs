@@ -4,12 +4,22 @@ use std::{ffi::OsString, fmt, os::unix::ffi::OsStringExt};
 
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 
+use crate::request_rules;
+
 /// The kernel takes 128 KiB per variable and a share of the stack for all.
 const LIMIT_BYTES: usize = 64 << 10;
 
-/// Set from the request line and the body; a header must not stand for one of them.
-const RESERVED: [&str; 6] =
-    ["Http_Method", "Http_Path", "Http_Query", "Http_ContentLength", "Http_Content_Length", "Http_Transfer_Encoding"];
+/// No header stands for these: all but the last are set from the request line and the body, the last is what programs take
+/// for the proxy they are to use (`request_rules::DROPPED_HEADER`). Whatever the case: so do programs look for it.
+const RESERVED: [&str; 7] = [
+    "Http_Method",
+    "Http_Path",
+    "Http_Query",
+    "Http_ContentLength",
+    "Http_Content_Length",
+    "Http_Transfer_Encoding",
+    "Http_Proxy",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadRequest {
@@ -39,7 +49,7 @@ pub(super) fn variables(
     let mut variables = Vec::with_capacity(headers.len() + RESERVED.len());
     for name in headers.keys() {
         let variable = variable_name(name.as_str());
-        if RESERVED.contains(&variable.as_str()) {
+        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&variable)) {
             continue;
         }
         // All of several values, as one list (RFC 9110, 5.3). The watchdog takes the first; of `X-Forwarded-For` that
@@ -80,21 +90,7 @@ fn variable_name(header: &str) -> String {
 }
 
 fn decode(path: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            (digit()? * 16 + digit()?) as u8
-        } else {
-            byte
-        };
-        if byte == 0 {
-            return None;
-        }
-        decoded.push(byte);
-    }
-    Some(decoded)
+    request_rules::decoded(path).filter(|bytes| !bytes.contains(&0))
 }
 
 #[cfg(test)]
@@ -145,6 +141,13 @@ mod tests {
         let lines = lines("/", "", &[("method", "DELETE"), ("query", "x=1"), ("contentlength", "1")]).unwrap();
         assert!(lines.contains(&"Http_Method=POST".to_owned()));
         assert!(!lines.iter().any(|l| l.contains("DELETE") || l.contains("x=1")), "{lines:?}");
+    }
+
+    #[test]
+    fn no_header_names_a_proxy() {
+        let lines = lines("/", "", &[("proxy", "http://evil"), ("content_length", "1"), ("proxy-a", "b")]).unwrap();
+        assert!(!lines.iter().any(|line| line.contains("evil") || line.ends_with("=1")), "{lines:?}");
+        assert!(lines.contains(&"Http_Proxy_A=b".to_owned()));
     }
 
     #[test]

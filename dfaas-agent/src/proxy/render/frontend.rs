@@ -4,10 +4,13 @@
 use std::net::SocketAddr;
 
 use super::Text;
-use crate::proxy::{
-    settings::ProxySettings,
-    stage,
-    tables::{Count, GATEWAY, NO_FUNCTION, SLOT_STEP, SLOTS},
+use crate::{
+    proxy::{
+        settings::ProxySettings,
+        stage,
+        tables::{Count, GATEWAY, NO_FUNCTION, SLOT_STEP, SLOTS},
+    },
+    request_rules,
 };
 
 const FROM_NODE: &str = "{ req.fhdr_cnt(DFaaS-Node-ID) gt 0 }";
@@ -71,14 +74,21 @@ fn steering_frontend(text: &mut Text, settings: &ProxySettings, placed: bool) {
     text.line(format!("use_backend peers:%[var(txn.name)] if {PEERS}"));
 }
 
-/// `/function/<name>`, ended by `/` or the end of the path. Dot segments could leave it again at the gateway.
+/// `/function/<name>`, ended by `/` or the end of the path, of a request that breaks no rule.
 fn function_name(text: &mut Text) {
     text.line(format!(r#"http-request set-var-fmt(txn.row) "{NO_FUNCTION}@%pid""#));
-    text.line("acl dots path,url_dec -m sub /../ /./");
-    text.line("acl dots path,url_dec -m end /.. /.");
-    text.line("http-request set-var(txn.name) path,field(3,/) if { path_beg /function/ } !dots");
     refuse(text, 403, Count::Forbidden, "unless { path_beg /function/ }");
-    refuse(text, 403, Count::Forbidden, "if dots");
+    for (variable, expression) in request_rules::HAPROXY_VARIABLES {
+        text.line(format!("http-request set-var({variable}) {expression}"));
+    }
+    for rule in &request_rules::RULES {
+        if let Some(condition) = rule.haproxy {
+            let answer = format!(r#"content-type text/plain string "{}\n""#, rule.text);
+            refuse_with(text, (rule.status, &answer), Count::Forbidden, &format!("if {condition}"));
+        }
+    }
+    text.line(format!("http-request del-header {}", request_rules::DROPPED_HEADER));
+    text.line("http-request set-var(txn.name) path,field(3,/)");
 }
 
 fn function_limit(text: &mut Text) {
@@ -198,6 +208,10 @@ fn refuse(text: &mut Text, status: u16, reason: Count, condition: &str) {
         404 => r#"content-type text/plain string "unknown function\n""#,
         _ => r#"content-type text/plain string "forbidden\n""#,
     };
+    refuse_with(text, (status, answer), reason, condition);
+}
+
+fn refuse_with(text: &mut Text, (status, answer): (u16, &str), reason: Count, condition: &str) {
     // Takes effect only where the row of a function is not tracked yet.
     text.line(format!("http-request track-sc0 var(txn.row) table tables/st_calls {condition}"));
     text.line(count(reason, condition));
