@@ -40,10 +40,11 @@ use crate::{
     metrics::Meters,
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
-    peers::{Peers, Standing},
+    peers::Peers,
     platform::Platform,
     proxy::FunctionSample,
     rates::{Rates, Sample},
+    sparse::Sparse,
     status::Status,
     strategy::{Inputs, LocalFunction, Snapshot},
     supervisor,
@@ -74,6 +75,8 @@ pub(crate) struct Agent {
     /// When it was made.
     decided: Instant,
     spoken: Spoken,
+    /// Peers that come and go, in the log.
+    comings: Sparse,
     status: watch::Sender<Arc<Status>>,
     meters: Arc<Meters>,
 }
@@ -167,28 +170,40 @@ impl Agent {
         }
         match event {
             OverlayEvent::Connected { peer, remote } => {
-                tracing::info!(%peer, %remote, "peer connected");
+                if let Some(left_out) = self.comings.take(now) {
+                    tracing::info!(%peer, %remote, left_out, "peer connected");
+                }
                 self.peers.connected(peer, remote);
             }
             OverlayEvent::Disconnected { peer } => {
-                tracing::info!(%peer, "peer disconnected");
+                if let Some(left_out) = self.comings.take(now) {
+                    tracing::info!(%peer, left_out, "peer disconnected");
+                }
                 self.peers.disconnected(&peer);
             }
             OverlayEvent::Identified { peer, protocols, .. } => {
                 self.peers.identified(&peer, protocols.iter().any(|p| p == PROTOCOL));
             }
-            OverlayEvent::Broadcast { from, message } => self.peers.broadcast(from, message, now),
-            OverlayEvent::State { from, state } => {
-                if state.leaving {
-                    tracing::info!(peer = %from, "peer leaves");
-                }
+            OverlayEvent::Broadcast { from, mut message } => {
+                message.retain_functions(|name| self.functions.borrow().functions.contains_key(name));
+                self.peers.broadcast(from, message, now);
+            }
+            OverlayEvent::State { from, mut state } => {
+                state.functions.retain(|name, _| self.functions.borrow().functions.contains_key(name));
                 self.peers.state(from, state, now);
-                self.kernel.admit(&self.peers);
+                self.choose(now);
             }
             OverlayEvent::BadMessage { from, reason } => tracing::debug!(%from, %reason, "bad message"),
             OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
             OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
         }
+    }
+
+    /// Chooses the peers to be used, and gives those that can take hand-offs their numbers.
+    fn choose(&mut self, now: Instant) {
+        let functions_known = self.functions.borrow().known;
+        self.peers.choose(now, functions_known, |node| self.overlay.vouches_for(node));
+        self.kernel.admit(&self.peers);
     }
 
     /// What is done all the time, whether anything happens or not.
@@ -242,15 +257,19 @@ impl Agent {
     }
 
     fn snapshot(&self, now: Instant) -> Snapshot {
-        let functions = self.functions.borrow().functions.clone();
-        let local = functions.into_iter().map(|(name, f)| {
-            let rate = self.rates.rate(&name).outcomes.offered;
-            (name, LocalFunction { max_rate: f.max_rate.map(f64::from), rate, timeout: f.timeout })
+        let deployed = &self.functions.borrow().functions;
+        let local = deployed.iter().map(|(name, f)| {
+            let rate = self.rates.rate(name).outcomes.offered;
+            (name.clone(), LocalFunction { max_rate: f.max_rate.map(f64::from), rate, timeout: f.timeout })
         });
-        Snapshot { functions: local.collect(), peers: self.peers.views(now, self.config.strategy.grant_lifetime) }
+        let mut peers = self.peers.chosen_views(now, self.config.strategy.grant_lifetime);
+        // What does not run here is nobody's business here.
+        peers.values_mut().for_each(|view| view.functions.retain(|name, _| deployed.contains_key(name)));
+        Snapshot { functions: local.collect(), peers }
     }
 
     fn decide(&mut self, now: Instant) {
+        self.choose(now);
         let mut snapshot = self.snapshot(now);
         self.rhythm.step(wall_clock(), &self.config.strategy, &snapshot);
         match self.config.strategy.strategy.planned() {
@@ -275,7 +294,7 @@ impl Agent {
     fn endpoints(&self, now: Instant) -> BTreeMap<NodeId, PeerEndpoint> {
         let mut endpoints = BTreeMap::new();
         for (node, peer) in self.peers.iter() {
-            if self.peers.standing(node, now) == Standing::Known {
+            if !self.peers.is_chosen(node) {
                 continue;
             }
             let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };

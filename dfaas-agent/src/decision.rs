@@ -20,6 +20,26 @@ pub struct Decision {
     pub peers: BTreeMap<NodeId, PeerEndpoint>,
 }
 
+impl Decision {
+    /// These limits and weights, for the functions and peers of `structure`: what can be obeyed without another structure.
+    #[must_use]
+    pub fn within(&self, structure: &Self) -> Self {
+        let table = |(name, old): (&FunctionName, &FunctionTable)| {
+            let new = self.functions.get(name).unwrap_or(old);
+            (name.clone(), FunctionTable { timeout: old.timeout, ..new.clone() })
+        };
+        let endpoint = |(node, old): (&NodeId, &PeerEndpoint)| {
+            let is_there = |new: &&PeerEndpoint| (&new.proxy_host, new.proxy_port) == (&old.proxy_host, old.proxy_port);
+            (node.clone(), self.peers.get(node).filter(is_there).unwrap_or(old).clone())
+        };
+        Self {
+            version: structure.version,
+            functions: structure.functions.iter().map(table).collect(),
+            peers: structure.peers.iter().map(endpoint).collect(),
+        }
+    }
+}
+
 /// Where calls of one function go.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FunctionTable {

@@ -42,6 +42,7 @@ mod rates;
 mod request_rules;
 mod rl_model;
 mod server;
+mod sparse;
 pub mod status;
 pub mod strategy;
 mod supervisor;

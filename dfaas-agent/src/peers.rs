@@ -1,188 +1,33 @@
 //! What is known of the other nodes. Pure: events and the clock are passed in.
 
+mod chosen;
 mod heard;
+mod peer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr},
     time::{Duration, Instant},
 };
 
-use dfaas_common::{
-    peer::{DEAD, DRAINING, Seal, UP},
-    siphash::Key,
-};
+use heard::Heard;
+pub(crate) use peer::{Handoff, Peer, Standing, Terms, tunnel_key};
 
 use crate::{
-    forecast::NodeType,
-    mode::Mode,
-    name::{Host, NodeId},
+    name::NodeId,
     p2p::{
-        direct::{MarginState, NodeState, TunnelKey},
+        direct::NodeState,
         message::{Message, ProxyAddress},
     },
-    strategy::{MarginView, PeerFunction, PeerView, Strategy},
+    strategy::PeerView,
 };
-use heard::Heard;
 
 /// A peer that is gone stays known so long: connections handed to it may live on.
 pub(crate) const MEMORY: Duration = Duration::from_mins(10);
 /// Authors of broadcasts need not be connected to us, and names cost nothing.
-const MAX_NODES: usize = 4096;
-
-/// One other node.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Peer {
-    pub connected: bool,
-    pub remotes: BTreeSet<IpAddr>,
-    /// Speaks our direct protocol.
-    pub direct: bool,
-    /// Where its proxy takes calls.
-    pub proxy: Option<(Host, u16)>,
-    /// What an original agent last told everybody.
-    broadcast: Option<(Heard, Instant)>,
-    pub state: Option<(NodeState, Instant)>,
-    /// Last sign of life.
-    heard: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Up,
-    Draining,
-    Silent,
-    /// Connected, nothing heard yet.
-    Known,
-}
-
-impl Standing {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Draining => "draining",
-            Self::Silent => "silent",
-            Self::Known => "known",
-        }
-    }
-
-    /// As the kernel's tables have it.
-    pub(crate) const fn kernel_state(self) -> u32 {
-        match self {
-            Self::Up => UP,
-            Self::Draining | Self::Known => DRAINING,
-            Self::Silent => DEAD,
-        }
-    }
-}
-
-/// What the kernel path needs of a peer that can take hand-offs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Handoff {
-    pub tunnel: Ipv4Addr,
-    pub service: SocketAddrV4,
-    pub seal: Seal,
-}
-
-/// What a peer must do to count.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    /// Silence after which one of our own kind is given up.
-    pub timeout: Duration,
-    /// Period of the broadcasts.
-    pub period: Duration,
-    /// Original agents of another strategy are not understood, as among themselves.
-    pub strategy: Strategy,
-}
-
-impl Peer {
-    fn standing(&self, now: Instant, terms: &Terms) -> Standing {
-        if let Some((state, _)) = &self.state {
-            // A broadcast is a sign of life too: the last state stands.
-            return if self.age(now) > terms.timeout {
-                Standing::Silent
-            } else if state.draining || state.leaving {
-                Standing::Draining
-            } else {
-                Standing::Up
-            };
-        }
-        match &self.broadcast {
-            Some((heard, _)) if heard.strategy() != terms.strategy => Standing::Known,
-            Some((heard, when)) if now.duration_since(*when) <= heard.lifetime(terms.period) => Standing::Up,
-            Some(_) => Standing::Silent,
-            None => Standing::Known,
-        }
-    }
-
-    /// It has said that its data plane ends with its agent.
-    fn leaves(&self) -> bool {
-        self.state.as_ref().is_some_and(|(state, _)| state.leaving)
-    }
-
-    pub(crate) fn age(&self, now: Instant) -> Duration {
-        self.heard.map_or(Duration::ZERO, |heard| now.duration_since(heard))
-    }
-
-    pub(crate) fn handoff(&self) -> Option<Handoff> {
-        let (state, _) = self.state.as_ref()?;
-        let (IpAddr::V4(tunnel), std::net::SocketAddr::V4(service)) = (state.tunnel?, state.service?) else {
-            return None;
-        };
-        // A peer that has not drawn a key for us yet gets one from us first: epoch 0 keeps the kernel from using it.
-        let seal = state.tunnel_key.as_ref().map(seal).unwrap_or_default();
-        (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal })
-    }
-
-    /// Addresses its calls may come from.
-    pub(crate) fn addresses(&self) -> BTreeSet<IpAddr> {
-        let mut addresses = self.remotes.clone();
-        if let Some((host, _)) = &self.proxy {
-            addresses.extend(host.as_str().parse::<IpAddr>());
-        }
-        if let Some((state, _)) = &self.state {
-            addresses.extend(state.tunnel);
-            addresses.extend(state.service.map(|service| service.ip()));
-        }
-        addresses
-    }
-
-    fn view(&self) -> PeerView {
-        let Some((state, _)) = &self.state else {
-            return self.broadcast.as_ref().map_or_else(PeerView::default, |(heard, _)| heard.view());
-        };
-        let function = |f: &crate::p2p::direct::FunctionState| PeerFunction {
-            limit_out: f.limit,
-            excess: f.max_rate.map_or(0.0, |max| (f.rate - max).max(0.0)),
-        };
-        PeerView {
-            functions: state.functions.iter().map(|(name, f)| (name.clone(), function(f))).collect(),
-            margin: state.margin.as_ref().and_then(margin_view),
-        }
-    }
-}
-
-fn margin_view(state: &MarginState) -> Option<MarginView> {
-    Some(MarginView {
-        node_type: NodeType::from_number(state.node_type.into())?,
-        thresholds: state.thresholds.into(),
-        margin: state.margin,
-        load: state.load.into(),
-    })
-}
-
-/// The kernel's form of a key that a peer drew.
-fn seal(key: &TunnelKey) -> Seal {
-    let half = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| key.key[at + i]));
-    Seal { key: Key(half(0), half(8)), token: key.token, epoch: key.epoch.into(), reserved: 0 }
-}
-
-/// The other way round: what we drew, for the peer.
-pub(crate) fn tunnel_key(seal: &Seal) -> TunnelKey {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&seal.key.0.to_be_bytes());
-    key[8..].copy_from_slice(&seal.key.1.to_be_bytes());
-    TunnelKey { epoch: seal.epoch as u16, key, token: seal.token }
-}
+const MAX_NODES: usize = 1024;
+/// Of those that are not connected any more so many are remembered.
+const MAX_DEPARTED: usize = 256;
 
 /// All other nodes.
 #[derive(Debug)]
@@ -190,11 +35,13 @@ pub(crate) struct Peers {
     own: NodeId,
     terms: Terms,
     nodes: BTreeMap<NodeId, Peer>,
+    /// Those that are used, as of the last [`Peers::choose`].
+    chosen: BTreeSet<NodeId>,
 }
 
 impl Peers {
     pub(crate) fn new(own: NodeId, terms: Terms) -> Self {
-        Self { own, terms, nodes: BTreeMap::new() }
+        Self { own, terms, nodes: BTreeMap::new(), chosen: BTreeSet::new() }
     }
 
     /// After the settings have changed.
@@ -247,7 +94,7 @@ impl Peers {
             Message::Margin(margin) => {
                 if let Some((Heard::NodeMargin { margin: known, .. }, when)) = &mut peer.broadcast {
                     (*known, *when) = (Some(*margin), now);
-                    peer.heard = Some(now);
+                    peer.speaks(now);
                 }
                 return;
             }
@@ -262,7 +109,9 @@ impl Peers {
             Message::Static(info) => Some(Heard::Static(info.functions)),
             Message::Margin(_) | Message::Text(_) | Message::Unknown(_) => None,
         };
-        peer.heard = if heard.is_some() { Some(now) } else { peer.heard };
+        if heard.is_some() {
+            peer.speaks(now);
+        }
         peer.broadcast = heard.map(|heard| (heard, now)).or(former);
     }
 
@@ -287,7 +136,7 @@ impl Peers {
             state.tunnel_key = peer.state.as_ref().and_then(|(old, _)| old.tunnel_key);
         }
         peer.state = Some((state, now));
-        peer.heard = Some(now);
+        peer.speaks(now);
     }
 
     /// Peers that can take hand-offs, as far as they speak for themselves: the tunnel ends where the authenticated connection
@@ -318,16 +167,31 @@ impl Peers {
         self.nodes.iter().filter_map(|(id, peer)| Some((id.clone(), view(peer)?))).collect()
     }
 
+    /// The same of those that are used.
+    pub(crate) fn chosen_views(&self, now: Instant, grant_lifetime: Duration) -> BTreeMap<NodeId, PeerView> {
+        let mut views = self.views(now, grant_lifetime);
+        views.retain(|node, _| self.is_chosen(node));
+        views
+    }
+
     /// It is no longer a member.
     pub(crate) fn remove(&mut self, node: &NodeId) {
         self.nodes.remove(node);
+        self.chosen.remove(node);
     }
 
-    /// Forgets those that have been gone for long; returns them.
+    /// Forgets those that have been gone for long, and of many departed ones those that are not used and were heard last
+    /// the longest ago; returns them.
     pub(crate) fn forget(&mut self, now: Instant) -> Vec<NodeId> {
-        let gone = |peer: &Peer| !peer.connected && peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);
-        let forgotten: Vec<_> = self.nodes.iter().filter(|(_, peer)| gone(peer)).map(|(id, _)| id.clone()).collect();
-        self.nodes.retain(|_, peer| !gone(peer));
+        let gone = |peer: &Peer| peer.heard.is_none_or(|heard| now.duration_since(heard) > MEMORY);
+        let departed = self.nodes.iter().filter(|(_, peer)| !peer.connected);
+        let (mut forgotten, mut remembered): (Vec<_>, Vec<_>) = departed.partition(|(_, peer)| gone(peer));
+        if remembered.len() > MAX_DEPARTED {
+            remembered.sort_unstable_by_key(|(id, peer)| (!self.chosen.contains(*id), std::cmp::Reverse(peer.heard)));
+            forgotten.extend(remembered.drain(MAX_DEPARTED..));
+        }
+        let forgotten: Vec<NodeId> = forgotten.into_iter().map(|(id, _)| id.clone()).collect();
+        forgotten.iter().for_each(|node| self.remove(node));
         forgotten
     }
 }

@@ -141,6 +141,11 @@ impl Proxy {
         self.converge(rendered, true).await
     }
 
+    /// True if HAProxy would have to be reloaded to obey.
+    pub fn needs_reload(&self, decision: &Decision) -> bool {
+        render(&self.settings, decision).stamp != self.current.stamp
+    }
+
     /// Counts since this agent first saw the proxy; they never fall, also over reloads and restarts.
     pub async fn sample(&mut self) -> Result<Sample, ProxyError> {
         self.collect().await?;

@@ -79,7 +79,9 @@ impl KernelPlane {
 
     /// The peers that matter to the kernel.
     fn handoffs(&self, peers: &Peers) -> Vec<(NodeId, Handoff)> {
-        self.handoff().map_or_else(Vec::new, |_| peers.handoffs())
+        let mut handoffs = self.handoff().map_or_else(Vec::new, |_| peers.handoffs());
+        handoffs.retain(|(node, _)| peers.is_chosen(node));
+        handoffs
     }
 
     /// Gives peers that can take hand-offs their numbers and aliases.

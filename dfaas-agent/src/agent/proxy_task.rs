@@ -19,6 +19,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 const SAMPLES_PER_REPAIR: u64 = 2;
 /// What open connections are given when HAProxy is stopped.
 const GRACE: Duration = Duration::from_secs(10);
+/// Between two reloads: peers that come and go must not have HAProxy do nothing else.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two tries to start HAProxy: the first, and the longest after ever more that failed.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -69,6 +71,7 @@ impl ProxyTask {
             shown,
             obeys: Arc::clone(&obeys),
             in_step: true,
+            reloaded: None,
             samples: 0,
             next_try: Instant::now(),
             pause: FIRST_PAUSE,
@@ -105,6 +108,7 @@ struct Task {
     obeys: Arc<Notify>,
     /// HAProxy has been told the last decision.
     in_step: bool,
+    reloaded: Option<Instant>,
     samples: u64,
     next_try: Instant,
     pause: Duration,
@@ -170,11 +174,21 @@ impl Task {
 
     async fn tell(&mut self) {
         let Some(proxy) = &mut self.proxy else { return };
-        let Some(decision) = self.decisions.borrow_and_update().clone() else { return };
+        let Some(mut decision) = self.decisions.borrow_and_update().clone() else { return };
+        // Limits and weights at once, the structure in its time.
+        let is_early = self.reloaded.is_some_and(|reloaded| reloaded.elapsed() < RELOAD_INTERVAL);
+        let is_held = is_early && proxy.is_in_step() && proxy.needs_reload(&decision);
+        if is_held {
+            decision = Arc::new(decision.within(&self.shown.borrow().obeyed));
+        }
         match proxy.apply(&decision).await {
             Ok(applied) => {
-                tracing::debug!(version = decision.version, ?applied, "haproxy obeys");
+                tracing::debug!(version = decision.version, ?applied, is_held, "haproxy obeys");
+                if applied == Applied::Reloaded {
+                    self.reloaded = Some(Instant::now());
+                }
                 self.obey(decision, Some(applied));
+                self.in_step = !is_held;
             }
             Err(e) => {
                 if self.refusal.is_new(e.cause()) {

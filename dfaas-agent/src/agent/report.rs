@@ -136,7 +136,7 @@ impl Agent {
     fn margin_status(&self, now: Instant) -> Option<MarginStatus> {
         let planned = self.planner.planned.borrow();
         let usage = planned.usage?;
-        let views = self.peers.views(now, self.config.strategy.grant_lifetime);
+        let views = self.peers.chosen_views(now, self.config.strategy.grant_lifetime);
         Some(MarginStatus {
             offered: planned.margin.map_or(0.0, |margin| margin.margin),
             cpu_percent: usage.cpu,

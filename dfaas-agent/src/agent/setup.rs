@@ -28,6 +28,7 @@ use crate::{
     peers::Peers,
     proxy::{External, Instance, ProxySettings},
     rates::Rates,
+    sparse::Sparse,
     strategy::rl_agent::Pace,
 };
 
@@ -55,6 +56,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         decision: Arc::new(Decision::default()),
         decided: now,
         spoken: Spoken::new(),
+        comings: Sparse::default(),
         status: watch::channel(Arc::new(report::nothing(&node))).0,
         meters: Arc::new(Meters::new()?),
         kernel,

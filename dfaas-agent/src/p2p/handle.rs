@@ -1,6 +1,12 @@
 //! The agent's side of the overlay task.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::{
@@ -82,6 +88,8 @@ pub struct OverlayHandle {
     pub(super) counters: Arc<Counters>,
     pub(super) tally: Arc<Tally>,
     pub(super) membership: Arc<Membership>,
+    /// Nodes that the operator has named to find the others by.
+    pub(super) bootstrap: Arc<BTreeSet<NodeId>>,
     pub(super) task: AbortHandle,
 }
 
@@ -111,6 +119,11 @@ impl OverlayHandle {
     /// True if the node may take part.
     pub fn is_member(&self, node: &NodeId) -> bool {
         self.membership.has(node)
+    }
+
+    /// True if the operator has named the node.
+    pub fn vouches_for(&self, node: &NodeId) -> bool {
+        self.bootstrap.contains(node) || self.membership.names(node)
     }
 
     pub fn members(&self) -> Members {

@@ -109,6 +109,11 @@ impl Membership {
         self.list.borrow().has(node)
     }
 
+    /// True if the node is in a list.
+    pub(super) fn names(&self, node: &NodeId) -> bool {
+        self.list.borrow().nodes.as_ref().is_some_and(|nodes| nodes.contains(node))
+    }
+
     /// Reads the file again. A wrong one leaves the list as it is.
     pub(super) fn reload(&self) -> anyhow::Result<MembersChange> {
         let Some(file) = &self.file else { return Ok(MembersChange::default()) };

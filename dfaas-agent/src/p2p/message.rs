@@ -52,6 +52,16 @@ impl Message {
         }
     }
 
+    /// Forgets the functions that are not to be kept: names of others would be most of what a node remembers.
+    pub fn retain_functions(&mut self, keep: impl Fn(&FunctionName) -> bool) {
+        match self {
+            Self::Recalc(info) => info.limits.values_mut().for_each(|limits| limits.retain(|name, _| keep(name))),
+            Self::NodeMargin(info) => info.functions.retain(keep),
+            Self::Static(info) => info.functions.retain(keep),
+            Self::Margin(_) | Self::Text(_) | Self::Unknown(_) => {}
+        }
+    }
+
     /// The `MsgType` on the wire.
     pub fn kind(&self) -> &str {
         match self {

@@ -53,6 +53,7 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let own = settings.keypair.public().to_peer_id();
     let topic = IdentTopic::new(settings.topic.as_str());
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
+    let named = bootstrap.iter().filter_map(|(peer, _)| peer.to_base58().parse().ok()).collect();
     let only_loopback = settings.only_loopback();
     let rules = Rules { max_connections: settings.max_connections, members_only: settings.members.is_some() };
     let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
@@ -89,7 +90,7 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     overlay.obey_members();
     let task = tokio::spawn(overlay.run()).abort_handle();
     let node_id = own.to_base58().parse()?;
-    Ok((OverlayHandle { node_id, commands, view: shown, counters, tally, membership, task }, events))
+    Ok((OverlayHandle { node_id, commands, view: shown, counters, tally, membership, bootstrap: Arc::new(named), task }, events))
 }
 
 fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<()> {

@@ -43,6 +43,14 @@ impl Heard {
         period.mul_f64(periods) + LATENESS
     }
 
+    pub(super) fn names_anything(&self) -> bool {
+        match self {
+            Self::Recalc(limits) => !limits.is_empty(),
+            Self::NodeMargin { info, .. } => !info.functions.is_empty(),
+            Self::Static(functions) => !functions.is_empty(),
+        }
+    }
+
     pub(super) fn margin(&self) -> Option<MarginInfo> {
         match self {
             Self::NodeMargin { margin, .. } => *margin,

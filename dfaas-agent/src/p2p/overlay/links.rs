@@ -63,7 +63,7 @@ impl Overlay {
         let first = entry.links.is_empty();
         entry.links.insert(connection, Link { made: Instant::now(), remote, dialled, is_mute: false });
         if first {
-            tracing::info!(%peer, %remote, "connected");
+            tracing::debug!(%peer, %remote, "connected");
             self.outbox.connected(entry.node.clone(), remote);
         }
         self.show(peer);
@@ -73,7 +73,7 @@ impl Overlay {
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.links.remove(&connection);
         if entry.links.is_empty() {
-            tracing::info!(%peer, "disconnected");
+            tracing::debug!(%peer, "disconnected");
             self.outbox.disconnected(entry.node.clone());
             self.lanes.forget(peer);
             self.dial.lost(peer, Instant::now(), rand::random());
