@@ -14,6 +14,7 @@ mod steady;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,7 +41,7 @@ use crate::{
     metrics::Meters,
     name::{FunctionName, NodeId},
     p2p::{OverlayEvent, OverlayHandle, direct::PROTOCOL},
-    peers::Peers,
+    peers::{Peer, Peers},
     platform::Platform,
     proxy::FunctionSample,
     rates::{Rates, Sample},
@@ -211,6 +212,9 @@ impl Agent {
         let now = Instant::now();
         self.measure(now);
         self.tell_events();
+        for (node, connected) in self.overlay.connected() {
+            self.peers.reached(&node, &connected.remotes);
+        }
         let forgotten = self.peers.forget(now);
         if let Err(e) = self.kernel.forget(&forgotten) {
             tracing::warn!("cannot forget peers: {e:#}");
@@ -264,7 +268,9 @@ impl Agent {
         });
         let mut peers = self.peers.chosen_views(now, self.config.strategy.grant_lifetime);
         // What does not run here is nobody's business here.
-        peers.values_mut().for_each(|view| view.functions.retain(|name, _| deployed.contains_key(name)));
+        for view in peers.values_mut() {
+            view.functions.retain(|name, _| deployed.contains_key(name));
+        }
         Snapshot { functions: local.collect(), peers }
     }
 
@@ -280,7 +286,7 @@ impl Agent {
         self.steady.settle(&mut snapshot, self.config.strategy.rate_window);
         let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
         let functions = self.config.strategy.strategy.decide(inputs);
-        let peers = self.endpoints(now);
+        let peers = self.endpoints();
         if functions == self.decision.functions && peers == self.decision.peers {
             return;
         }
@@ -290,19 +296,14 @@ impl Agent {
         self.proxy.apply(self.decision.clone());
     }
 
-    /// Peers as HAProxy needs them. A silent one stays known: connections it handed to us live on.
-    fn endpoints(&self, now: Instant) -> BTreeMap<NodeId, PeerEndpoint> {
-        let mut endpoints = BTreeMap::new();
-        for (node, peer) in self.peers.iter() {
-            if !self.peers.is_chosen(node) {
-                continue;
-            }
-            let Some((proxy_host, proxy_port)) = peer.proxy.clone() else { continue };
-            let addresses = peer.addresses().into_iter().collect();
-            let alias = self.kernel.alias(node);
-            endpoints.insert(node.clone(), PeerEndpoint { proxy_host, proxy_port, addresses, alias });
-        }
-        endpoints
+    /// Peers as HAProxy needs them. A silent one stays known for a while: connections it handed to us live on.
+    fn endpoints(&self) -> BTreeMap<NodeId, PeerEndpoint> {
+        let endpoint = |(node, peer, proxy): (&NodeId, &Peer, SocketAddr)| {
+            let host = peer.proxy.as_ref()?.0.clone();
+            let (addresses, alias) = (peer.remotes.iter().copied().collect(), self.kernel.alias(node));
+            Some((node.clone(), PeerEndpoint { host, proxy, addresses, alias }))
+        };
+        self.peers.chosen().filter_map(endpoint).collect()
     }
 
     fn feed_kernel(&mut self, now: Instant) {

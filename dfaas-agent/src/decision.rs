@@ -2,7 +2,11 @@
 //!
 //! All rates are calls per second. A decision is complete: what it does not name does not exist.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -29,7 +33,7 @@ impl Decision {
             (name.clone(), FunctionTable { timeout: old.timeout, ..new.clone() })
         };
         let endpoint = |(node, old): (&NodeId, &PeerEndpoint)| {
-            let is_there = |new: &&PeerEndpoint| (&new.proxy_host, new.proxy_port) == (&old.proxy_host, old.proxy_port);
+            let is_there = |new: &&PeerEndpoint| new.proxy == old.proxy;
             (node.clone(), self.peers.get(node).filter(is_there).unwrap_or(old).clone())
         };
         Self {
@@ -77,9 +81,10 @@ pub struct Weights {
 /// A peer as the data planes need it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PeerEndpoint {
-    /// Where its HAProxy takes calls that carry `DFaaS-Node-ID` (announced in its broadcasts).
-    pub proxy_host: Host,
-    pub proxy_port: u16,
+    /// As it calls itself.
+    pub host: Host,
+    /// Where its HAProxy takes calls that carry `DFaaS-Node-ID`.
+    pub proxy: SocketAddr,
     /// Source addresses its calls may come from.
     pub addresses: Vec<IpAddr>,
     /// Address on `lo` that stands for the peer's service address on connections handed off by it; `None` if

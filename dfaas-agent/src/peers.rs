@@ -1,15 +1,17 @@
 //! What is known of the other nodes. Pure: events and the clock are passed in.
 
+mod address;
 mod chosen;
 mod heard;
 mod peer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
+use address::Unproven;
 use heard::Heard;
 pub(crate) use peer::{Handoff, Peer, Standing, Terms, tunnel_key};
 
@@ -35,18 +37,28 @@ pub(crate) struct Peers {
     own: NodeId,
     terms: Terms,
     nodes: BTreeMap<NodeId, Peer>,
-    /// Those that are used, as of the last [`Peers::choose`].
-    chosen: BTreeSet<NodeId>,
+    /// Addresses of this node.
+    ours: BTreeSet<IpAddr>,
+    /// Those that are used, as of the last [`Peers::choose`], with the addresses of their proxies.
+    chosen: BTreeMap<NodeId, SocketAddr>,
+    /// What others announce that is not theirs.
+    troubles: BTreeMap<NodeId, Unproven>,
 }
 
 impl Peers {
     pub(crate) fn new(own: NodeId, terms: Terms) -> Self {
-        Self { own, terms, nodes: BTreeMap::new(), chosen: BTreeSet::new() }
+        let (nodes, chosen, troubles) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { own, terms, nodes, ours: BTreeSet::new(), chosen, troubles }
     }
 
     /// After the settings have changed.
     pub(crate) fn set_terms(&mut self, terms: Terms) {
         self.terms = terms;
+    }
+
+    /// Addresses that no peer may call its own.
+    pub(crate) fn set_ours(&mut self, addresses: BTreeSet<IpAddr>) {
+        self.ours = addresses;
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Peer)> {
@@ -60,7 +72,14 @@ impl Peers {
     pub(crate) fn connected(&mut self, node: NodeId, remote: IpAddr) {
         let peer = self.nodes.entry(node).or_default();
         peer.connected = true;
-        peer.remotes.insert(remote);
+        peer.remotes.insert(remote.to_canonical());
+    }
+
+    /// By which addresses the connections with a peer are made now.
+    pub(crate) fn reached(&mut self, node: &NodeId, remotes: &[IpAddr]) {
+        if let Some(peer) = self.nodes.get_mut(node).filter(|_| !remotes.is_empty()) {
+            peer.remotes = remotes.iter().map(IpAddr::to_canonical).collect();
+        }
     }
 
     pub(crate) fn disconnected(&mut self, node: &NodeId) {
@@ -139,17 +158,23 @@ impl Peers {
         peer.speaks(now);
     }
 
-    /// Peers that can take hand-offs, as far as they speak for themselves: the tunnel ends where the authenticated connection
-    /// comes from, and the service address is not where another peer's tunnel ends.
+    /// Peers that can take hand-offs: where tunnel and service end, there they speak from, and nobody else had it first.
     pub(crate) fn handoffs(&self) -> Vec<(NodeId, Handoff)> {
-        let ends_at_home = |peer: &Peer| {
-            let handoff = peer.handoff()?;
-            peer.remotes.contains(&IpAddr::V4(handoff.tunnel)).then_some(handoff)
+        let proven = |(id, peer): (&NodeId, &Peer)| {
+            peer.handoff_addresses(&self.ours)?.ok()?;
+            Some((peer.since, id.clone(), peer.handoff()?))
         };
-        let offers: Vec<_> = self.nodes.iter().filter_map(|(id, peer)| Some((id, ends_at_home(peer)?))).collect();
-        let is_anothers = |id: &NodeId, address: Ipv4Addr| offers.iter().any(|(o, h)| *o != id && h.tunnel == address);
-        let own = |(id, h): &&(&NodeId, Handoff)| !is_anothers(id, h.tunnel) && !is_anothers(id, *h.service.ip());
-        offers.iter().filter(own).map(|(id, handoff)| ((*id).clone(), *handoff)).collect()
+        let mut offers: Vec<_> = self.nodes.iter().filter_map(proven).collect();
+        offers.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut taken: BTreeSet<Ipv4Addr> = BTreeSet::new();
+        let is_first = |(_, _, handoff): &(_, _, Handoff)| {
+            let own = [handoff.tunnel, *handoff.service.ip()];
+            let is_free = own.iter().all(|address| !taken.contains(address));
+            taken.extend(own.iter().filter(|_| is_free));
+            is_free
+        };
+        offers.retain(is_first);
+        offers.into_iter().map(|(_, id, handoff)| (id, handoff)).collect()
     }
 
     /// What the strategy may use: peers that are up. Those that have been silent for less than `grant_lifetime` accept
@@ -187,11 +212,14 @@ impl Peers {
         let departed = self.nodes.iter().filter(|(_, peer)| !peer.connected);
         let (mut forgotten, mut remembered): (Vec<_>, Vec<_>) = departed.partition(|(_, peer)| gone(peer));
         if remembered.len() > MAX_DEPARTED {
-            remembered.sort_unstable_by_key(|(id, peer)| (!self.chosen.contains(*id), std::cmp::Reverse(peer.heard)));
+            remembered
+                .sort_unstable_by_key(|(id, peer)| (!self.chosen.contains_key(*id), std::cmp::Reverse(peer.heard)));
             forgotten.extend(remembered.drain(MAX_DEPARTED..));
         }
         let forgotten: Vec<NodeId> = forgotten.into_iter().map(|(id, _)| id.clone()).collect();
-        forgotten.iter().for_each(|node| self.remove(node));
+        for node in &forgotten {
+            self.remove(node);
+        }
         forgotten
     }
 }

@@ -15,6 +15,9 @@ use crate::{
     status::{Component, FunctionStatus, KernelStatus, MarginStatus, PeerStatus, PlaneStatus, Planes, Status},
 };
 
+/// Peers in the status that are not used: whoever likes can be one.
+const MAX_OTHERS: usize = 64;
+
 fn firewall_status(firewall: &Firewall) -> Component {
     let View { standing, repaired } = firewall.view();
     let repairs = if repaired == 0 { String::new() } else { format!(", put back {repaired} times") };
@@ -166,7 +169,6 @@ impl Agent {
     }
 
     fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
-        let view = self.kernel.view();
         let status = |(node, peer): (&NodeId, &crate::peers::Peer)| PeerStatus {
             node: node.clone(),
             host: peer.proxy.as_ref().map(|(host, _)| host.to_string()).unwrap_or_default(),
@@ -176,9 +178,15 @@ impl Agent {
             mode: peer.state.as_ref().map(|(s, _)| s.mode.to_string()).unwrap_or_default(),
             tunnel: peer.state.as_ref().and_then(|(s, _)| s.tunnel),
             number: self.kernel.peer_number(node),
-            trouble: view.and_then(|view| view.peer_troubles.get(node).cloned()),
+            trouble: self.trouble(node),
         };
-        self.peers.iter().map(status).collect()
+        let (used, others): (Vec<_>, Vec<_>) = self.peers.iter().partition(|(node, _)| self.peers.is_chosen(node));
+        used.into_iter().chain(others.into_iter().take(MAX_OTHERS)).map(status).collect()
+    }
+
+    fn trouble(&self, node: &NodeId) -> Option<String> {
+        let of_kernel = || self.kernel.view()?.peer_troubles.get(node).cloned();
+        self.peers.trouble(node).or_else(of_kernel)
     }
 
     fn function_status(&self, name: &crate::name::FunctionName) -> FunctionStatus {

@@ -4,7 +4,7 @@
 mod ground;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -48,7 +48,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         functions,
         proxy: ProxyTask::start(proxy_settings(&config, &node, kernel.mode, platform.gateway(), reload_command)),
         platform,
-        peers: Peers::new(node.clone(), config.terms()),
+        peers: known_peers(&config, &node),
         rates: Rates::new(config.strategy.rate_window),
         rhythm: Rhythm::default(),
         steady: Steady::default(),
@@ -74,6 +74,13 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         platform: agent.platform.clone(),
     };
     Ok((agent, http::serve(listener, shown)))
+}
+
+fn known_peers(config: &Config, node: &NodeId) -> Peers {
+    let mut peers = Peers::new(node.clone(), config.terms());
+    let addresses = [IpAddr::V4(*config.node.service.ip()), config.kernel.tunnel.into()];
+    peers.set_ours(addresses.into_iter().chain(config.node.host.as_str().parse()).collect());
+    peers
 }
 
 fn words(line: &str) -> Result<Vec<String>> {

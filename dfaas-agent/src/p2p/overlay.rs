@@ -90,7 +90,10 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     overlay.obey_members();
     let task = tokio::spawn(overlay.run()).abort_handle();
     let node_id = own.to_base58().parse()?;
-    Ok((OverlayHandle { node_id, commands, view: shown, counters, tally, membership, bootstrap: Arc::new(named), task }, events))
+    Ok((
+        OverlayHandle { node_id, commands, view: shown, counters, tally, membership, bootstrap: Arc::new(named), task },
+        events,
+    ))
 }
 
 fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<()> {

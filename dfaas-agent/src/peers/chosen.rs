@@ -1,14 +1,17 @@
 //! Which of the nodes that speak are used: identities cost nothing, the room in the data planes does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv6Addr},
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use dfaas_common::peer::MAX_PEERS;
 
-use super::{Peer, Peers, Standing};
+use super::{
+    Peer, Peers, Standing,
+    address::{Unproven, What},
+};
 use crate::name::NodeId;
 
 /// Twice what the kernel's tables hold: HAProxy serves original agents, and peers without a number.
@@ -19,10 +22,12 @@ const PER_ADDRESS: usize = 4;
 const HOLD: Duration = Duration::from_secs(30);
 
 /// What a place is given by: the least comes first.
+#[allow(clippy::struct_excessive_bools, reason = "each is one reason to come later")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     is_stranger: bool,
     is_gone: bool,
+    is_new: bool,
     /// It has no kernel path.
     is_foreign: bool,
     /// When it was first heard: a newcomer takes nobody's place.
@@ -33,49 +38,84 @@ impl Peers {
     /// Chooses the peers to be used. Those that are `trusted` come before all others, in whatever number from one address.
     /// `functions_known`: false until this node knows what it runs itself, so that a peer of a former agent keeps its place.
     pub(crate) fn choose(&mut self, now: Instant, functions_known: bool, trusted: impl Fn(&NodeId) -> bool) {
-        let mut ranked: Vec<(Rank, &NodeId, Option<IpAddr>)> = Vec::new();
+        let mut troubles = BTreeMap::new();
+        let mut ranked: Vec<(Rank, &NodeId, SocketAddr)> = Vec::new();
         for (node, peer) in &self.nodes {
             let shares = !functions_known || peer.runs_anything();
-            if let Some(since) = peer.since.filter(|_| shares && self.is_usable(peer, now)) {
-                let rank = Rank {
-                    is_stranger: !trusted(node),
-                    is_gone: peer.age(now) > HOLD && peer.standing(now, &self.terms) == Standing::Silent,
-                    is_foreign: peer.handoff().is_none(),
-                    since,
-                };
-                ranked.push((rank, node, source(peer)));
+            let Some(since) = peer.since.filter(|_| shares && peer.standing(now, &self.terms) != Standing::Known)
+            else {
+                continue;
+            };
+            match peer.proxy_address(&self.ours) {
+                Some(Ok(proxy)) => {
+                    let is_new = !self.chosen.contains_key(node);
+                    let patience = if is_new { Duration::ZERO } else { HOLD };
+                    let rank = Rank {
+                        is_stranger: !trusted(node),
+                        is_gone: peer.standing(now, &self.terms) == Standing::Silent && peer.age(now) > patience,
+                        is_new,
+                        is_foreign: peer.handoff().is_none(),
+                        since,
+                    };
+                    ranked.push((rank, node, proxy));
+                }
+                Some(Err(unproven)) => _ = troubles.insert(node.clone(), unproven),
+                // Only heard of: whom a broadcast comes from says nothing about where it is.
+                None => {}
             }
         }
         ranked.sort_unstable();
-        let mut places: BTreeMap<IpAddr, usize> = BTreeMap::new();
-        let mut chosen = BTreeSet::new();
-        for (rank, node, source) in ranked {
-            let taken = source.map(|source| places.entry(source).or_default());
-            if chosen.len() == MAX_USED || (rank.is_stranger && taken.as_ref().is_some_and(|n| **n >= PER_ADDRESS)) {
-                continue;
+        let mut places = Places::default();
+        for (rank, node, proxy) in ranked {
+            if places.holders.contains_key(&proxy) {
+                troubles.insert(node.clone(), Unproven::anothers(What::Proxy, proxy.ip()));
+            } else if places.take(proxy, rank.is_stranger) {
+                places.holders.insert(proxy, node.clone());
             }
-            taken.into_iter().for_each(|taken| *taken += 1);
-            chosen.insert(node.clone());
         }
-        self.chosen = chosen;
-    }
-
-    fn is_usable(&self, peer: &Peer, now: Instant) -> bool {
-        peer.standing(now, &self.terms) != Standing::Known && peer.proxy.is_some()
+        self.chosen = places.holders.into_iter().map(|(proxy, node)| (node, proxy)).collect();
+        self.troubles = troubles;
     }
 
     pub(crate) fn is_chosen(&self, node: &NodeId) -> bool {
-        self.chosen.contains(node)
+        self.chosen.contains_key(node)
+    }
+
+    /// Those that are used, with the addresses where their proxies take calls.
+    pub(crate) fn chosen(&self) -> impl Iterator<Item = (&NodeId, &Peer, SocketAddr)> {
+        self.chosen.iter().filter_map(|(node, proxy)| Some((node, self.nodes.get(node)?, *proxy)))
+    }
+
+    /// What keeps a peer from being used, or from being handed connections.
+    pub(crate) fn trouble(&self, node: &NodeId) -> Option<String> {
+        let unproven = self.troubles.get(node).copied();
+        let of_handoff = || self.nodes.get(node)?.handoff_addresses(&self.ours)?.err();
+        unproven.or_else(of_handoff).map(|unproven| unproven.to_string())
     }
 }
 
-/// Where it speaks from; an IPv6 network of 64 bits is one place.
-fn source(peer: &Peer) -> Option<IpAddr> {
-    let announced = || peer.proxy.as_ref().and_then(|(host, _)| host.as_str().parse().ok());
-    Some(match peer.remotes.first().copied().or_else(announced)? {
-        IpAddr::V4(ip) => ip.into(),
+/// What is taken.
+#[derive(Default)]
+struct Places {
+    holders: BTreeMap<SocketAddr, NodeId>,
+    by_source: BTreeMap<IpAddr, usize>,
+}
+
+impl Places {
+    fn take(&mut self, proxy: SocketAddr, is_stranger: bool) -> bool {
+        let of_source = self.by_source.entry(source(proxy.ip())).or_default();
+        let has_room = self.holders.len() < MAX_USED && (!is_stranger || *of_source < PER_ADDRESS);
+        *of_source += usize::from(has_room);
+        has_room
+    }
+}
+
+/// An IPv6 network of 64 bits is one place.
+fn source(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One other node: what it has said, and what that makes it to us.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddrV4},
     time::{Duration, Instant},
 };
@@ -136,19 +136,6 @@ impl Peer {
         // A peer that has not drawn a key for us yet gets one from us first: epoch 0 keeps the kernel from using it.
         let seal = state.tunnel_key.as_ref().map(seal).unwrap_or_default();
         (state.mode == Mode::Handoff).then_some(Handoff { tunnel, service, seal })
-    }
-
-    /// Addresses its calls may come from.
-    pub(crate) fn addresses(&self) -> BTreeSet<IpAddr> {
-        let mut addresses = self.remotes.clone();
-        if let Some((host, _)) = &self.proxy {
-            addresses.extend(host.as_str().parse::<IpAddr>());
-        }
-        if let Some((state, _)) = &self.state {
-            addresses.extend(state.tunnel);
-            addresses.extend(state.service.map(|service| service.ip()));
-        }
-        addresses
     }
 
     pub(super) fn view(&self) -> PeerView {

@@ -1,6 +1,16 @@
-use super::*;
-use crate::p2p::message::{Load, MarginInfo, MaxValues, NodeMarginInfo, RecalcInfo, StaticInfo};
-use crate::strategy::test_names::{function, node};
+use super::{peer::seal, *};
+use crate::{
+    forecast::NodeType,
+    mode::Mode,
+    p2p::{
+        direct::TunnelKey,
+        message::{Load, MarginInfo, MaxValues, NodeMarginInfo, RecalcInfo, StaticInfo},
+    },
+    strategy::{
+        PeerFunction, Strategy,
+        test_names::{function, node},
+    },
+};
 
 fn state(leaving: bool) -> NodeState {
     NodeState {

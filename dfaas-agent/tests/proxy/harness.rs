@@ -205,8 +205,8 @@ impl Node {
     pub(crate) fn decision(&self, functions: &[(&str, FunctionTable)]) -> Decision {
         let peers = [(PEER_A, 11), (PEER_B, 12)].map(|(id, last)| {
             let endpoint = PeerEndpoint {
-                proxy_host: self.ip(last).to_string().parse().unwrap(),
-                proxy_port: 20_080,
+                host: self.ip(last).to_string().parse().unwrap(),
+                proxy: (self.ip(last), 20_080).into(),
                 addresses: vec![self.ip(last)],
                 alias: Some(self.ip(last + 10)),
             };

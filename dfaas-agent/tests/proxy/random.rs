@@ -37,9 +37,10 @@ fn endpoint(random: &mut StdRng) -> PeerEndpoint {
         1 => "localhost".to_owned(),
         _ => address(random).to_string(),
     };
+    let at = host.parse().unwrap_or_else(|_| address(random));
     PeerEndpoint {
-        proxy_host: host.parse().unwrap(),
-        proxy_port: random.random_range(1..=u16::MAX),
+        host: host.parse().unwrap(),
+        proxy: (at, random.random_range(1..=u16::MAX)).into(),
         addresses: (0..random.random_range(0..4)).map(|_| address(random)).collect(),
         alias: random.random_bool(0.5).then(|| address(random)),
     }

@@ -120,7 +120,7 @@ async fn a_refused_text_leaves_the_old_configuration() {
     let text = std::fs::read_to_string(node.settings.run_dir.join("haproxy.cfg")).unwrap();
     // Port 0 is a number for the type, but no port to call for HAProxy.
     let mut bad = node.decision(&[("fig-let", local_first(None)), ("other", local_first(None))]);
-    bad.peers.first_entry().unwrap().get_mut().proxy_port = 0;
+    bad.peers.first_entry().unwrap().get_mut().proxy.set_port(0);
     let err = proxy.apply(&bad).await.unwrap_err();
     assert!(matches!(&err, ProxyError::Refused { message } if message.contains("[ALERT]")), "{err}");
     assert_eq!(std::fs::read_to_string(node.settings.run_dir.join("haproxy.cfg")).unwrap(), text);

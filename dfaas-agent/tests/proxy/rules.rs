@@ -174,8 +174,8 @@ async fn ipv6_works_throughout_and_peers_may_share_a_host() {
     let there = to_peers(local_first(Some(0.0)), &[(PEER_A, 1), (PEER_B, 1)]);
     let mut decision = node.decision(&[("figlet", here), ("there", there)]);
     for peer in decision.peers.values_mut() {
-        peer.proxy_host = "::1".parse().unwrap();
-        peer.proxy_port = node.port() + 2_000;
+        peer.host = "::1".parse().unwrap();
+        peer.proxy = (localhost, node.port() + 2_000).into();
         peer.addresses = vec![localhost];
     }
     let proxy = node.start(&decision).await;

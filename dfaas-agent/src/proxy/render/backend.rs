@@ -37,7 +37,7 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings, decision: &Decis
         text.line(format!("http-response sc-inc-gpc({},2) {ANSWERED_WELL}", Count::SentWell.index()));
         for (id, peer) in peers(settings, decision) {
             let weight = values.weight(function, id);
-            let address = server_address(&peer.proxy_host, peer.proxy_port);
+            let address = peer.proxy;
             text.line(format!("server {id} {address} weight {weight} track {CHECKS}/{id}"));
         }
     }
@@ -69,8 +69,7 @@ fn checks(text: &mut Text, settings: &ProxySettings, decision: &Decision) {
     text.line("http-check expect status 200-499");
     text.line("timeout check 2s");
     for (id, peer) in peers(settings, decision) {
-        let address = server_address(&peer.proxy_host, peer.proxy_port);
-        text.line(format!("server {id} {address} check inter 2s fastinter 500ms fall 2 rise 1"));
+        text.line(format!("server {id} {} check inter 2s fastinter 500ms fall 2 rise 1", peer.proxy));
     }
 }
 

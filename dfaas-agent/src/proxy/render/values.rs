@@ -49,7 +49,7 @@ impl Values {
             values.add_function(settings, decision, function, table);
         }
         for (id, peer) in peers(settings, decision) {
-            values.put("peer_host.map", id.to_string(), peer.proxy_host.to_string());
+            values.put("peer_host.map", id.to_string(), peer.host.to_string());
             for address in &peer.addresses {
                 values.put("peer_address.map", format!("{id}@{address}"), "1".to_owned());
             }
