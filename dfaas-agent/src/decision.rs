@@ -32,9 +32,11 @@ impl Decision {
             let new = self.functions.get(name).unwrap_or(old);
             (name.clone(), FunctionTable { timeout: old.timeout, ..new.clone() })
         };
+        // Who is not there any more keeps its place, and is not known for its calls at once.
+        let gone = |old: &PeerEndpoint| PeerEndpoint { addresses: Vec::new(), alias: None, ..old.clone() };
         let endpoint = |(node, old): (&NodeId, &PeerEndpoint)| {
-            let is_there = |new: &&PeerEndpoint| new.proxy == old.proxy;
-            (node.clone(), self.peers.get(node).filter(is_there).unwrap_or(old).clone())
+            let new = self.peers.get(node).filter(|new| new.proxy == old.proxy);
+            (node.clone(), new.cloned().unwrap_or_else(|| gone(old)))
         };
         Self {
             version: structure.version,
@@ -90,4 +92,55 @@ pub struct PeerEndpoint {
     /// Address on `lo` that stands for the peer's service address on connections handed off by it; `None` if
     /// the peer does not speak our tunnel.
     pub alias: Option<IpAddr>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::test_names::{function, node};
+
+    fn table(limit: f64, peers: &[u8], timeout_s: u64) -> FunctionTable {
+        FunctionTable {
+            deployed: true,
+            local_limit: Some(limit),
+            shape: Shape::LocalFirst,
+            weights: Weights { peers: peers.iter().map(|n| (node(*n), 1)).collect(), ..Weights::default() },
+            limits_out: BTreeMap::new(),
+            limits_in: BTreeMap::new(),
+            timeout: Some(Duration::from_secs(timeout_s)),
+        }
+    }
+
+    fn endpoint(port: u16, alias: u8) -> PeerEndpoint {
+        PeerEndpoint {
+            host: "10.0.0.1".parse().unwrap(),
+            proxy: ([10, 0, 0, 1], port).into(),
+            addresses: vec![[10, 0, 0, 1].into()],
+            alias: Some([198, 18, 0, alias].into()),
+        }
+    }
+
+    #[test]
+    fn what_needs_no_other_structure_is_taken_from_the_new_decision() {
+        let old = Decision {
+            version: 4,
+            functions: [(function("f"), table(10.0, &[1], 1)), (function("old"), table(5.0, &[1], 1))].into(),
+            peers: [(node(1), endpoint(80, 1)), (node(2), endpoint(81, 2)), (node(3), endpoint(82, 3))].into(),
+        };
+        let new = Decision {
+            version: 5,
+            functions: [(function("f"), table(2.0, &[4], 9)), (function("new"), table(5.0, &[4], 1))].into(),
+            peers: [(node(1), endpoint(80, 9)), (node(2), endpoint(99, 2)), (node(4), endpoint(83, 4))].into(),
+        };
+        let held = new.within(&old);
+        assert_eq!(held.version, 4, "what waits for the new one goes on to wait");
+        assert_eq!(held.functions[&function("f")], table(2.0, &[4], 1));
+        assert_eq!(held.functions.keys().collect::<Vec<_>>(), old.functions.keys().collect::<Vec<_>>());
+        assert_eq!(held.peers[&node(1)].alias, Some([198, 18, 0, 9].into()));
+        for n in [2, 3] {
+            let gone = PeerEndpoint { addresses: vec![], alias: None, ..old.peers[&node(n)].clone() };
+            assert_eq!(held.peers[&node(n)], gone, "it has another address, or is gone");
+        }
+        assert_eq!(held.peers.len(), 3);
+    }
 }

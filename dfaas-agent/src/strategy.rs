@@ -184,17 +184,20 @@ impl FromStr for Strategy {
 }
 
 /// Whole percents in proportion to the shares; what rounding leaves goes to the largest remainders, so the sum is 100
-/// unless all shares are 0.
+/// unless all shares are 0. Of any size: what is not a number counts for nothing.
 pub(crate) fn percentages<K: Ord + Clone>(shares: &BTreeMap<K, f64>) -> BTreeMap<K, u32> {
-    let total: f64 = shares.values().sum();
+    let counted = |share: &f64| *share > 0.0 && share.is_finite();
+    let largest = shares.values().copied().filter(counted).fold(0.0, f64::max);
+    // Relative to the largest, so that no sum is too large for a number.
+    let total: f64 = shares.values().filter(|share| counted(share)).map(|share| share / largest).sum();
     if total <= 0.0 {
         return BTreeMap::new();
     }
-    let exact = |share: &f64| share * 100.0 / total;
+    let exact = |share: &f64| share / largest * 100.0 / total;
     let mut percents: BTreeMap<K, u32> =
-        shares.iter().filter(|s| *s.1 > 0.0).map(|(id, share)| (id.clone(), exact(share) as u32)).collect();
-    let left = 100 - percents.values().sum::<u32>();
-    let mut by_remainder: Vec<_> = shares.iter().filter(|s| *s.1 > 0.0).collect();
+        shares.iter().filter(|s| counted(s.1)).map(|(id, share)| (id.clone(), exact(share) as u32)).collect();
+    let left = 100_u32.saturating_sub(percents.values().sum());
+    let mut by_remainder: Vec<_> = shares.iter().filter(|s| counted(s.1)).collect();
     by_remainder.sort_by(|a, b| exact(b.1).fract().total_cmp(&exact(a.1).fract()));
     for (id, _) in by_remainder.into_iter().take(left as usize) {
         *percents.entry(id.clone()).or_default() += 1;
@@ -240,6 +243,17 @@ mod tests {
                 prop_assert!((f64::from(percent) - exact).abs() < 1.0);
             }
         }
+    }
+
+    #[test]
+    fn shares_of_any_size_become_percents() {
+        let of = |shares: &[f64]| {
+            let shares = shares.iter().enumerate().map(|(i, share)| (i, *share)).collect();
+            percentages(&shares).into_values().collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[1.7e308, 1.7e308, 1.0]), [50, 50, 0]);
+        assert_eq!(of(&[f64::INFINITY, 30.0, f64::NAN, 10.0]), [75, 25]);
+        assert_eq!(of(&[5e-324, 5e-324]), [50, 50]);
     }
 
     #[test]

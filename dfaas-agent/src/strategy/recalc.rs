@@ -12,7 +12,7 @@ pub use compat::{Compat, Entry};
 
 use super::{FunctionTables, LocalFunction, PeerFunction, Snapshot, names, percentages};
 use crate::{
-    decision::{FunctionTable, Shape, Weights},
+    decision::{FunctionTable, Shape, UNLIMITED, Weights},
     name::{FunctionName, NodeId},
 };
 
@@ -26,15 +26,25 @@ fn table(snapshot: &Snapshot, name: &FunctionName) -> FunctionTable {
         snapshot.peers.iter().filter_map(|(id, peer)| Some((id, *peer.functions.get(name)?))).collect();
     let limits_out: BTreeMap<NodeId, f64> =
         peers.iter().filter(|(_, f)| f.limit_out > 0.0).map(|(id, f)| ((*id).clone(), f.limit_out)).collect();
+    let useful = useful(local);
+    let counted = limits_out.iter().map(|(id, limit)| (id.clone(), limit.min(useful))).collect();
     FunctionTable {
         deployed: local.is_some(),
         local_limit: local.map_or(Some(0.0), |f| f.max_rate),
         shape: Shape::LocalFirst,
-        weights: Weights { local: 0, reject: 0, peers: percentages(&limits_out) },
+        weights: Weights { local: 0, reject: 0, peers: percentages(&counted) },
         limits_in: local.map_or_else(BTreeMap::new, |f| share_margin(margin(f), &peers)),
         limits_out,
         timeout: local.and_then(|f| f.timeout),
     }
+}
+
+/// How much of what a peer grants counts for its share: our own excess. Whoever grants a million gets no more of it than one
+/// who could take it all. While there is none a tenth of the limit stands for it, so that the first calls above it are spread.
+fn useful(local: Option<&LocalFunction>) -> f64 {
+    const LEAST: f64 = 0.1;
+    let Some(LocalFunction { max_rate: Some(max), rate, .. }) = local else { return UNLIMITED };
+    (rate - max).max(max * LEAST).max(1.0)
 }
 
 /// What our own clients leave.
@@ -113,6 +123,15 @@ mod tests {
         let table = decided(10.0, 50.0, &[(20.0, 0.0), (30.0, 0.0)]);
         assert_eq!(table.weights.peers.values().copied().collect::<Vec<_>>(), [40, 60]);
         assert_eq!(table.local_limit, Some(10.0));
+    }
+
+    #[test]
+    fn a_huge_grant_is_no_more_than_one_for_all_that_is_too_much() {
+        let table = decided(10.0, 50.0, &[(1e6, 0.0), (20.0, 0.0), (30.0, 0.0)]);
+        assert_eq!(table.weights.peers.values().copied().collect::<Vec<_>>(), [45, 22, 33]);
+        assert_eq!(table.limits_out[&node(0)], 1e6, "what it accepts is another matter");
+        let idle = decided(10.0, 0.0, &[(1e6, 0.0), (20.0, 0.0)]);
+        assert_eq!(idle.weights.peers.values().copied().collect::<Vec<_>>(), [50, 50]);
     }
 
     #[test]

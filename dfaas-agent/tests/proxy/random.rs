@@ -123,3 +123,15 @@ fn haproxy_accepts_every_decision_without_a_warning_and_the_text_repeats() {
         assert!(output.status.success() && !said.contains("WARNING"), "seed {seed}: {said}\n{}", rendered.config);
     }
 }
+
+/// Limits and weights that are obeyed before the structure may change.
+#[test]
+fn a_decision_within_another_has_the_structure_of_that() {
+    for seed in 0..300 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let settings = settings(&mut random, Path::new("/run/dfaas"));
+        let (running, new) = (decision(&mut random), decision(&mut random));
+        let held = new.within(&running);
+        assert_eq!(render(&settings, &held).stamp, render(&settings, &running).stamp, "seed {seed}");
+    }
+}
