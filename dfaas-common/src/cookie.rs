@@ -1,16 +1,39 @@
 //! The SYN cookie: our sequence number, so that a SYN costs no memory.
 //!
-//! `[31:20]` tag over tuple and epoch, `[19:8]` tag over the same and the client's ISN, `[7]` epoch parity,
-//! `[6:5]` index of the MSS, `[4:1]` window scale of the client, `[0]` SACK allowed.
+//! Two forms. Which one it is, the client's segments tell: who offered timestamps has one in each (RFC 7323, 3.2).
+//!
+//! * with timestamps: `[31:20]` tag over tuple and epoch, `[19:8]` tag over the same and the client's ISN, `[7]` epoch parity,
+//!   `[6:5]` index of the MSS, `[4:1]` window scale of the client, `[0]` SACK allowed; and 31 bits more over the ISN in the
+//!   timestamp that the client echoes. A guess passes once in 2^55.
+//! * without: `[31:20]` as above, `[19:3]` tag over the ISN, `[2]` epoch parity, `[1:0]` index of what was agreed on. A guess passes
+//!   once in 2^29, as with the cookies of Linux (24 bits of hash, two of 256 counts and four of 2^24 values valid), whose price, no
+//!   window scaling and no SACK, only clients pay that offer neither or something unusual.
 //!
 //! Two tags, because two questions are asked: "is this the first data segment of a handshake of ours" (both tags
 //! hold) and "is this a later segment of one" (only the upper one does: the client's ISN is unknown by then).
 
-use crate::{options::Options, packet::Segment, siphash::Key};
+use crate::{
+    options::{NO_WINDOW_SCALE, Options},
+    packet::Segment,
+    siphash::Key,
+};
 
 /// Segment sizes that a cookie can remember, bytes. The last one is what fits the tunnel at an MTU of 1500:
 /// 1400 + 40 (IPv4, TCP) + 52 (tunnel) = 1492.
 pub const MSS: [u16; 4] = [536, 1220, 1360, 1400];
+
+/// What a handshake has agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Segment size that the client takes, bytes.
+    pub mss: u16,
+    /// Of the client's windows: a shift count, or [`NO_WINDOW_SCALE`].
+    pub window_scale: u8,
+    pub sack: bool,
+}
+
+/// The window scale of a client without timestamps that is agreed to: Windows'.
+const USUAL_SCALE: u8 = 8;
 
 /// An epoch lasts 2^37 ns, about 137 s. The previous one is accepted too: browsers open connections early.
 pub const EPOCH_SHIFT: u32 = 37;
@@ -63,19 +86,39 @@ pub const fn epoch(monotonic_ns: u64) -> u32 {
     (monotonic_ns >> EPOCH_SHIFT) as u32
 }
 
-/// What the client offered, in the cookie's low seven bits.
+/// Bits of a cookie below its tags, and the place of the epoch's parity in them.
+#[inline(always)]
+const fn low(stamped: bool) -> (u32, u32) {
+    if stamped { (8, 7) } else { (3, 2) }
+}
+
+/// What is agreed on with a client that offers this, in the bits below the parity.
 #[inline(always)]
 pub fn facts(options: &Options) -> u32 {
     // Without the option 536 bytes are assumed (RFC 9293, 3.7.1).
     let mss = if options.mss == 0 { MSS[0] } else { options.mss };
-    let index = u32::from(mss >= MSS[1]) + u32::from(mss >= MSS[2]) + u32::from(mss >= MSS[3]);
-    index << 5 | u32::from(options.window_scale) << 1 | u32::from(options.sack)
+    if options.has_timestamp {
+        let index = u32::from(mss >= MSS[1]) + u32::from(mss >= MSS[2]) + u32::from(mss >= MSS[3]);
+        return index << 5 | u32::from(options.window_scale) << 1 | u32::from(options.sack);
+    }
+    let is_usual = options.window_scale == USUAL_SCALE && options.sack;
+    if is_usual && mss >= MSS[1] { 2 | u32::from(mss >= MSS[3]) } else { u32::from(mss >= MSS[3]) }
 }
 
-/// MSS, window scale (15: none) and SACK as the cookie remembers them.
+/// What the facts in a cookie say.
 #[inline(always)]
-pub fn unpack(cookie: u32) -> (u16, u8, bool) {
-    (MSS[(cookie >> 5 & 3) as usize], (cookie >> 1 & 15) as u8, cookie & 1 != 0)
+pub fn unpack(cookie: u32, stamped: bool) -> Agreed {
+    if stamped {
+        let mss = MSS[(cookie >> 5 & 3) as usize];
+        return Agreed { mss, window_scale: (cookie >> 1 & 15) as u8, sack: cookie & 1 != 0 };
+    }
+    let is_usual = cookie & 2 != 0;
+    let mss = match cookie & 3 {
+        0 => MSS[0],
+        2 => MSS[1],
+        _ => MSS[3],
+    };
+    Agreed { mss, window_scale: if is_usual { USUAL_SCALE } else { NO_WINDOW_SCALE }, sack: is_usual }
 }
 
 /// What a SYN is answered with.
@@ -96,15 +139,22 @@ fn tuple_hash(key: Key, segment: &Segment, epoch: u32) -> u64 {
     )
 }
 
-/// Its upper bits are the cookie's second tag, its lower half the stamp.
+/// Its upper bits are the cookie's second tag, its lower half the stamp. `low` is what lies below that tag.
 #[inline(always)]
-fn isn_hash(key: Key, tuple_hash: u64, client_isn: u32, facts: u32) -> u64 {
-    key.hash2(tuple_hash, u64::from(client_isn) << 32 | u64::from(facts))
+fn isn_hash(key: Key, tuple_hash: u64, client_isn: u32, low: u32, stamped: bool) -> u64 {
+    key.hash2(tuple_hash, u64::from(client_isn) << 32 | u64::from(stamped) << 8 | u64::from(low))
 }
 
+/// The first tag, in its place.
 #[inline(always)]
-fn tag(hash: u64) -> u32 {
-    (hash >> 52) as u32
+fn tuple_tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 & 0xfff0_0000
+}
+
+/// The second tag, in its place above so many bits.
+#[inline(always)]
+fn isn_tag(hash: u64, bits: u32) -> u32 {
+    (hash >> 44) as u32 & 0x000f_ffff & (u32::MAX << bits)
 }
 
 #[inline(always)]
@@ -112,32 +162,35 @@ fn stamp(isn_hash: u64) -> u32 {
     isn_hash as u32 | 1
 }
 
-/// For a SYN with this initial sequence number.
+/// For a SYN with this initial sequence number and these [`facts`].
 #[inline(always)]
-pub fn make(key: Key, segment: &Segment, client_isn: u32, facts: u32, epoch: u32) -> Made {
-    let facts = facts | (epoch & 1) << 7;
+pub fn make(key: Key, segment: &Segment, client_isn: u32, facts: u32, stamped: bool, epoch: u32) -> Made {
+    let (bits, parity) = low(stamped);
+    let low = facts | (epoch & 1) << parity;
     let tuple_hash = tuple_hash(key, segment, epoch);
-    let isn_hash = isn_hash(key, tuple_hash, client_isn, facts);
-    Made { cookie: tag(tuple_hash) << 20 | tag(isn_hash) << 8 | facts, stamp: stamp(isn_hash) }
+    let isn_hash = isn_hash(key, tuple_hash, client_isn, low, stamped);
+    Made { cookie: tuple_tag(tuple_hash) | isn_tag(isn_hash, bits) | low, stamp: stamp(isn_hash) }
 }
 
 /// The epoch that made this cookie, if it is the current or the previous one.
 #[inline(always)]
-pub fn epoch_of(cookie: u32, now: u32) -> u32 {
-    now.wrapping_sub((cookie >> 7 & 1) ^ (now & 1))
+pub fn epoch_of(cookie: u32, stamped: bool, now: u32) -> u32 {
+    let (_, parity) = low(stamped);
+    now.wrapping_sub((cookie >> parity & 1) ^ (now & 1))
 }
 
 /// `epoch` is [`epoch_of`] the cookie, `key` that epoch's. The stamp is what a client with timestamps must echo if the kind
 /// is [`Kind::First`], and means nothing otherwise.
 #[inline(always)]
-pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, epoch: u32) -> (Kind, u32) {
+pub fn check(key: Key, segment: &Segment, client_isn: u32, cookie: u32, stamped: bool, epoch: u32) -> (Kind, u32) {
+    let (bits, _) = low(stamped);
     let tuple_hash = tuple_hash(key, segment, epoch);
-    if tag(tuple_hash) != cookie >> 20 {
+    if tuple_tag(tuple_hash) != cookie & 0xfff0_0000 {
         return (Kind::Foreign, 0);
     }
-    let isn_hash = isn_hash(key, tuple_hash, client_isn, cookie & 0xff);
-    let kind = if tag(isn_hash) == cookie >> 8 & 0xfff { Kind::First } else { Kind::Later };
-    (kind, stamp(isn_hash))
+    let isn_hash = isn_hash(key, tuple_hash, client_isn, cookie & !(u32::MAX << bits), stamped);
+    let is_first = isn_tag(isn_hash, bits) == cookie & 0x000f_ffff & (u32::MAX << bits);
+    (if is_first { Kind::First } else { Kind::Later }, stamp(isn_hash))
 }
 
 #[cfg(test)]
@@ -160,37 +213,57 @@ mod tests {
         }
     }
 
-    fn verdict(key: Key, s: &Segment, isn: u32, cookie: u32, now: u32) -> Kind {
-        check(key, s, isn, cookie, epoch_of(cookie, now)).0
+    fn verdict(key: Key, s: &Segment, isn: u32, cookie: u32, stamped: bool, now: u32) -> Kind {
+        check(key, s, isn, cookie, stamped, epoch_of(cookie, stamped, now)).0
     }
 
     proptest! {
         #[test]
         fn a_cookie_is_valid_in_its_epoch_and_the_next_only(
-            k0: u64, k1: u64, isn: u32, epoch: u32, source: u32, port: u16, facts in 0u32..128,
+            k0: u64, k1: u64, isn: u32, epoch: u32, source: u32, port: u16, facts: u32, stamped: bool,
         ) {
             let (key, s) = (Key(k0, k1), segment(source, port));
-            let Made { cookie, stamp } = make(key, &s, isn, facts, epoch);
-            prop_assert_eq!(check(key, &s, isn, cookie, epoch_of(cookie, epoch)), (Kind::First, stamp));
-            prop_assert_eq!(verdict(key, &s, isn, cookie, epoch.wrapping_add(1)), Kind::First);
-            prop_assert_ne!(verdict(key, &s, isn, cookie, epoch.wrapping_add(2)), Kind::First);
-            prop_assert_eq!(cookie & 0x7f, facts);
+            let facts = facts & if stamped { 0x7f } else { 3 };
+            let Made { cookie, stamp } = make(key, &s, isn, facts, stamped, epoch);
+            let of = epoch_of(cookie, stamped, epoch);
+            prop_assert_eq!(check(key, &s, isn, cookie, stamped, of), (Kind::First, stamp));
+            prop_assert_eq!(verdict(key, &s, isn, cookie, stamped, epoch.wrapping_add(1)), Kind::First);
+            prop_assert_ne!(verdict(key, &s, isn, cookie, stamped, epoch.wrapping_add(2)), Kind::First);
+            prop_assert_eq!(unpack(cookie, stamped), unpack(facts, stamped));
         }
 
+        /// Never more than the client can do.
         #[test]
-        fn facts_survive(mss: u16, window_scale in 0u8..=15, sack: bool) {
-            let options = Options { mss, window_scale, sack, ..Options::NONE };
-            let (m, w, s) = unpack(facts(&options));
-            prop_assert!(MSS.contains(&m) && (m <= mss || m == MSS[0]));
-            prop_assert_eq!((w, s), (window_scale, sack));
+        fn what_is_agreed_on_was_offered(mss: u16, window_scale in 0u8..=15, sack: bool, has_timestamp: bool) {
+            let options = Options { mss, window_scale, sack, has_timestamp, ..Options::NONE };
+            let agreed = unpack(facts(&options), has_timestamp);
+            prop_assert!(MSS.contains(&agreed.mss) && (agreed.mss <= mss || agreed.mss == MSS[0]));
+            prop_assert!(agreed.window_scale == window_scale || !has_timestamp && agreed.window_scale == NO_WINDOW_SCALE);
+            prop_assert!(agreed.sack == sack || !has_timestamp && !agreed.sack);
         }
+    }
+
+    #[test]
+    fn the_usual_clients_get_what_they_offer() {
+        let agreed = |mss, window_scale, sack, has_timestamp| {
+            let options = Options { mss, window_scale, sack, has_timestamp, ..Options::NONE };
+            let Agreed { mss, window_scale, sack } = unpack(facts(&options), has_timestamp);
+            (mss, window_scale, sack)
+        };
+        assert_eq!(agreed(1460, 7, true, true), (1400, 7, true), "Linux");
+        assert_eq!(agreed(1460, 6, true, true), (1400, 6, true), "macOS");
+        assert_eq!(agreed(1460, 8, true, false), (1400, 8, true), "Windows");
+        assert_eq!(agreed(1300, 8, true, false), (1220, 8, true), "Windows behind a tunnel");
+        assert_eq!(agreed(1460, NO_WINDOW_SCALE, false, false), (1400, NO_WINDOW_SCALE, false), "lwIP");
+        assert_eq!(agreed(536, NO_WINDOW_SCALE, false, false), (536, NO_WINDOW_SCALE, false), "lwIP, small");
+        assert_eq!(agreed(1460, 7, true, false), (1400, NO_WINDOW_SCALE, false), "Linux without timestamps");
     }
 
     #[test]
     fn the_stamp_tells_sequence_numbers_apart_that_the_cookie_does_not() {
         let (key, s) = (Key(1, 2), segment(1, 3));
-        let Made { cookie, stamp } = make(key, &s, 5, 0x4f, 9);
-        let checked = (6..1 << 16).map(|isn| check(key, &s, isn, cookie, 9));
+        let Made { cookie, stamp } = make(key, &s, 5, 0x4f, true, 9);
+        let checked = (6..1 << 16).map(|isn| check(key, &s, isn, cookie, true, 9));
         let passing: Vec<u32> = checked.filter(|(kind, _)| *kind == Kind::First).map(|(_, stamp)| stamp).collect();
         assert!(!passing.is_empty());
         assert!(!passing.contains(&stamp));
@@ -199,25 +272,48 @@ mod tests {
     #[test]
     fn a_later_sequence_number_is_told_from_the_first() {
         let (key, s) = (Key(1, 2), segment(1, 3));
-        let cookie = make(key, &s, 5, 0x4f, 9).cookie;
-        assert_eq!(verdict(key, &s, 6, cookie, 9), Kind::Later);
+        for (stamped, facts) in [(true, 0x4f), (false, 3)] {
+            let cookie = make(key, &s, 5, facts, stamped, 9).cookie;
+            assert_eq!(verdict(key, &s, 6, cookie, stamped, 9), Kind::Later);
+            assert_ne!(verdict(key, &s, 5, cookie, !stamped, 9), Kind::First, "one form is not the other");
+        }
     }
 
-    /// 2^24 guesses are needed on average; of 2^16 at most a handful may hit, and of single-bit forgeries none.
     #[test]
     fn forgeries_fail() {
         let key = Key(3, 4);
         let s = segment(1, 3);
-        let cookie = make(key, &s, 77, 0x61, 9).cookie;
-        for bit in 0..32 {
-            assert_ne!(verdict(key, &s, 77, cookie ^ 1 << bit, 9), Kind::First, "bit {bit}");
+        for (stamped, facts) in [(true, 0x61), (false, 1)] {
+            let cookie = make(key, &s, 77, facts, stamped, 9).cookie;
+            let verdict = |key, s: &Segment, isn, cookie| verdict(key, s, isn, cookie, stamped, 9);
+            for bit in 0..32 {
+                assert_ne!(verdict(key, &s, 77, cookie ^ 1 << bit), Kind::First, "bit {bit}");
+            }
+            assert_ne!(verdict(Key(3, 5), &s, 77, cookie), Kind::First, "another key");
+            assert_ne!(verdict(key, &segment(2, 3), 77, cookie), Kind::First, "another address");
+            assert_ne!(verdict(key, &segment(1, 4), 77, cookie), Kind::First, "another port");
         }
-        assert_ne!(verdict(Key(3, 5), &s, 77, cookie, 9), Kind::First, "another key");
-        assert_ne!(verdict(key, &segment(2, 3), 77, cookie, 9), Kind::First, "another address");
-        assert_ne!(verdict(key, &segment(1, 4), 77, cookie, 9), Kind::First, "another port");
-        let hits =
-            (0..1u32 << 16).filter(|g| verdict(key, &s, 78, g.wrapping_mul(0x9e37_79b1), 9) == Kind::First).count();
-        assert!(hits <= 3, "{hits} of 65536 guesses passed");
+    }
+
+    /// How many of all 2^32 guesses for one handshake pass: by the parts that are compared. All of the lower 20 bits, for the
+    /// upper twelve bits that pass, and all of the upper ones.
+    #[test]
+    fn as_many_guesses_pass_as_is_said() {
+        let (key, s) = (Key(3, 4), segment(1, 3));
+        for (stamped, expected) in [(true, 1 << 8), (false, 1 << 3)] {
+            let is_known = |upper: &u32| {
+                [0, 1 << low(stamped).1]
+                    .iter()
+                    .any(|parity| verdict(key, &s, 77, upper << 20 | parity, stamped, 9) != Kind::Foreign)
+            };
+            let mut passing = 0;
+            for upper in (0..1 << 12).filter(is_known) {
+                let guesses = (0..1u32 << 20).map(|lower| upper << 20 | lower);
+                passing += guesses.filter(|guess| verdict(key, &s, 77, *guess, stamped, 9) == Kind::First).count();
+            }
+            // Both epochs, each with all its facts: with a stamp that must be right too in one case, alone in the other.
+            assert_eq!(passing, expected, "stamped: {stamped}");
+        }
     }
 
     #[test]

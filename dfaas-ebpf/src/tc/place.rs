@@ -2,7 +2,8 @@
 
 use aya_ebpf::helpers as h;
 use dfaas_common::{
-    checksum, cookie,
+    checksum,
+    cookie::{self, Agreed},
     flow::{FlowKey, Listener},
     hint::Kind,
     options::{NO_WINDOW_SCALE, Options},
@@ -154,7 +155,7 @@ fn first(mut skb: Skb, s: &Segment, kind: Kind, renewed: bool, listener: Tuple) 
 /// What the handshake agreed on: in the cookie, and in the timestamps of this packet.
 #[inline(always)]
 fn attributes(s: &Segment, o: &Options) -> kfunc::TcpRequestAttributes {
-    let (mss, window_scale, sack) = cookie::unpack(s.our_isn());
+    let Agreed { mss, window_scale, sack } = cookie::unpack(s.our_isn(), o.has_timestamp);
     let scaled = window_scale != NO_WINDOW_SCALE;
     kfunc::TcpRequestAttributes {
         rcv_tsval: o.timestamp,

@@ -53,7 +53,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
     if let Some((flow, live)) = flow {
         plan.older = if live { Older::Forwarded } else { Older::Decided };
         let s = &plan.segment;
-        kind = newer(s, flow)?;
+        kind = newer(&x, s, flow)?;
         if kind != Kind::First {
             if known::may_go_elsewhere(s, flow) {
                 return Ok(Next::Choose);
@@ -61,9 +61,9 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
             return known::decide(x, &key, flow, live, plan);
         }
     } else if !s.has(RST) {
-        let stamp;
-        (kind, stamp) = check_cookie(s);
-        if kind == Kind::First && s.payload_len > 0 && !is_stamped(&x, s, stamp) {
+        let is_stamped;
+        (kind, is_stamped) = check_cookie(&x, s);
+        if kind == Kind::First && s.payload_len > 0 && !is_stamped {
             kind = Kind::Later;
         }
     }
@@ -111,19 +111,19 @@ fn syn(plan: &mut Plan, flow: Option<(*mut Flow, bool)>) -> Result<Next, Verdict
 /// What the segment is to a newer connection of the same client port, if there is one whose first data packet has not come
 /// yet.
 #[inline(always)]
-fn newer(s: &Segment, flow: *const Flow) -> Result<Kind, Verdict> {
+fn newer(x: &Xdp, s: &Segment, flow: *const Flow) -> Result<Kind, Verdict> {
     // SAFETY: a live map value; words read one by one.
     let (isn, newer_isn, our_isn) = unsafe { ((*flow).client_isn, (*flow).newer_isn, (*flow).our_isn) };
     if newer_isn == isn {
         return Ok(Kind::Foreign);
     }
     if s.client_isn() == newer_isn {
-        return Ok(check_cookie(s).0);
+        return Ok(check_cookie(x, s).0);
     }
     let is_early = s.our_isn() != our_isn
         && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
         && !s.has(RST)
-        && check_cookie(s).0 != Kind::Foreign;
+        && check_cookie(x, s).0 != Kind::Foreign;
     if is_early { Err(Verdict::EarlyLater) } else { Ok(Kind::Foreign) }
 }
 
@@ -162,26 +162,29 @@ pub(super) fn epoch() -> u32 {
     cookie::epoch(unsafe { h::bpf_ktime_get_coarse_ns() })
 }
 
-/// Does it echo the timestamp of its SYN-ACK? Without timestamps the cookie must do.
+/// What the segment is, and whether it echoes the timestamp of its SYN-ACK, if it has one.
 #[inline(always)]
-fn is_stamped(x: &Xdp, s: &Segment, stamp: u32) -> bool {
-    let Some(o) = options::read(x, OPTIONS_AT as u32, s.options_len()) else { return true };
-    !o.has_timestamp || o.timestamp_echo == stamp
+fn check_cookie(x: &Xdp, s: &Segment) -> (Kind, bool) {
+    let echo = echo(x, s);
+    let both = check_cookie_into_one(s, echo != 0);
+    (Kind::from_number(both as u32), echo == 0 || echo as u32 == (both >> 32) as u32)
 }
 
-/// What the segment is, and the stamp that it must echo.
-#[inline(always)]
-fn check_cookie(s: &Segment) -> (Kind, u32) {
-    let both = check_cookie_into_one(s);
-    (Kind::from_number(both as u32), (both >> 32) as u32)
-}
-
-/// A function returns one register.
+/// The echo of a timestamp, and a bit above it; 0: it has none. A function returns one register.
 #[inline(never)]
-fn check_cookie_into_one(s: &Segment) -> u64 {
+fn echo(x: &Xdp, s: &Segment) -> u64 {
+    match options::read(x, OPTIONS_AT as u32, s.options_len()) {
+        Some(o) if o.has_timestamp => 1 << 32 | u64::from(o.timestamp_echo),
+        Some(_) | None => 0,
+    }
+}
+
+/// The stamp, and the kind below it.
+#[inline(never)]
+fn check_cookie_into_one(s: &Segment, stamped: bool) -> u64 {
     let Some(control) = maps::control() else { return 0 };
     let cookie = s.our_isn();
-    let epoch = cookie::epoch_of(cookie, epoch());
-    let (kind, stamp) = cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, epoch);
+    let epoch = cookie::epoch_of(cookie, stamped, epoch());
+    let (kind, stamp) = cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, stamped, epoch);
     u64::from(stamp) << 32 | u64::from(kind as u32)
 }

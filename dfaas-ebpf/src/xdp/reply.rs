@@ -63,15 +63,17 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
     let epoch = epoch();
     let secret: &Secret = &maps::control().ok_or(Verdict::LoadFailed)?.secret;
     let key = secret.key(epoch);
-    let Made { cookie, stamp } = cookie::make(key, s, s.sequence, cookie::facts(&o), epoch);
+    let facts = cookie::facts(&o);
+    let agreed = cookie::unpack(facts, o.has_timestamp);
+    let Made { cookie, stamp } = cookie::make(key, s, s.sequence, facts, o.has_timestamp, epoch);
     x.resize(TCP_AT as i32 + size_of::<SynAck>() as i32).ok_or(Verdict::NoRoom)?;
     let frame: &mut Frame<SynAck> = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     turn_round(frame, size_of::<SynAck>() as u16);
     // Five words whatever the client offered, so that the length is a constant.
-    let sack = if o.sack { 0x0402_0000 } else { NOPS & 0xffff_0000 };
+    let sack = if agreed.sack { 0x0402_0000 } else { NOPS & 0xffff_0000 };
     let (sack_timestamp, value, echo) =
         if o.has_timestamp { (sack | 0x080a, stamp, o.timestamp) } else { (sack | NOPS & 0xffff, NOPS, NOPS) };
-    let scale = if o.window_scale == NO_WINDOW_SCALE { NOPS } else { 0x0103_0300 | WINDOW_SCALE };
+    let scale = if agreed.window_scale == NO_WINDOW_SCALE { NOPS } else { 0x0103_0300 | WINDOW_SCALE };
     let tcp = &mut frame.tcp;
     tcp.options = [
         Be32::new(0x0204_0000 | u32::from(setting!(mss))),

@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use dfaas_common::{
     cookie::{self, Kind},
     flow::{CLIENT_FINISHED, Flow},
+    options::Options,
     siphash::Key,
     verdict::Verdict::{self, EarlyLater, NoCookie, NotACall, PeerIsClient, UnknownFunction},
 };
@@ -15,8 +16,8 @@ use super::{
     peers::{peer_service, peer_tunnel},
     row::{PROXY_FIRST, Row, row},
     world::{
-        B, CALL, CLIENT, Connection, HERE, NO_FUNCTION, Now, SECRET, SERVICE, TO_PROXY, Where, name, route, segment,
-        stamp, weighted,
+        B, CALL, CLIENT, Connection, HERE, LINUX, NO_FUNCTION, Now, SECRET, SERVICE, TO_PROXY, WINDOWS, Where, name,
+        route, segment, stamp, weighted,
     },
 };
 
@@ -84,8 +85,8 @@ fn cookies(now: Now) -> Vec<Row> {
 /// A connection, by its client port, whose cookie is certainly of this kind: one tag in 4096 holds by chance.
 fn such_that(kind: Kind, key: Key, now: Now, make: impl Fn(SocketAddrV4) -> Connection) -> Connection {
     let check = |c: &Connection| {
-        let epoch = cookie::epoch_of(c.cookie, now.0);
-        cookie::check(key, &segment(c.from), c.isn, c.cookie, epoch).0
+        let epoch = cookie::epoch_of(c.cookie, false, now.0);
+        cookie::check(key, &segment(c.from), c.isn, c.cookie, false, epoch).0
     };
     (40_001..=u16::MAX).map(|port| make(SocketAddrV4::new(*CLIENT.ip(), port))).find(|c| check(c) == kind).unwrap()
 }
@@ -109,9 +110,23 @@ fn calls(now: Now) -> Vec<Row> {
             .given(move |b| b.tables.set_route(&name(&long), &route()).unwrap()),
         c,
     ));
-    rows.push(local(row("call: with a timestamp", c.first(CALL).options(&c.stamp())), c));
-    let unstamped = c.first(CALL).options(&stamp(2));
+    let s = c.stamping(now);
+    rows.push(local(row("call: with a timestamp", s.first(CALL).options(&s.stamp())), s));
+    let unstamped = s.first(CALL).options(&stamp(2));
     rows.push(row("call: with a timestamp that does not echo ours", unstamped).drops(EarlyLater));
+    // A timestamp in each segment or in none (RFC 7323, 3.2). Where the other form has its parity, this one's must happen to be
+    // the epoch's too, or nothing of it holds.
+    let mut others = (40_001..).map(|port| SocketAddrV4::new(*CLIENT.ip(), port)).map(|from| Connection { from, ..c });
+    let bare = others.find_map(|c| {
+        let bare = c.offering(&WINDOWS, SECRET.current, now.0);
+        (bare.cookie >> 7 & 1 == now.0 & 1).then_some(bare)
+    });
+    let bare = bare.unwrap();
+    let late = bare.first(CALL).options(&bare.stamp());
+    rows.push(row("call: with a timestamp that was not offered", late).drops(EarlyLater));
+    // There lies the second bit of the window scale.
+    let lost = c.offering(&Options { window_scale: (now.0 as u8 & 1) << 1, ..LINUX }, SECRET.current, now.0);
+    rows.push(row("call: without the timestamp that was offered", lost.first(CALL)).drops(EarlyLater));
     rows.push(local(row("call: with forty bytes of TCP options", c.first(CALL).options(&[1; 40])), c));
     rows.push(local(row("call: a full packet", c.first(format!("{CALL}{}", "y".repeat(1300)))), c));
     rows.push(local(row("call: in a frame with padding", c.first(CALL).padded_to(300)), c));

@@ -93,7 +93,8 @@ fn shapes(now: Now) -> Vec<Row> {
     let c = Connection::new(now);
     let first = c.first(CALL);
     let call = |name: &str| row(name, c.first(CALL));
-    let stamped = c.first(CALL).options(&c.stamp());
+    let s = c.stamping(now);
+    let stamped = s.first(CALL).options(&s.stamp());
     let full = c.first(format!("{CALL}{}", "y".repeat(1400 - CALL.len())));
     let half_closed = c.first(CALL).flags(ACK | FIN);
     let padded = c.first("GET /function/echo ").padded_to(90);
@@ -102,7 +103,7 @@ fn shapes(now: Now) -> Vec<Row> {
     vec![
         to(call("everything to peer B").route(to_b), B, &first, c),
         to(call("nothing deployed: by the slots").route(Route { deployed: 0, ..route_to_b() }), B, &first, c),
-        to(row("to B: with a timestamp", stamped.clone()).route(to_b), B, &stamped, c),
+        to(row("to B: with a timestamp", stamped.clone()).route(to_b), B, &stamped, s),
         to(row("to B: a full packet", full.clone()).route(to_b), B, &full, c),
         to(row("to B: with padding", padded).route(to_b), B, &bare, c)
             .sends(FirstToPeer, to_peer(B, FIRST, &bare.packet(), CLIENT, &[0xdd; 17])),

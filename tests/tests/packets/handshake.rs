@@ -2,6 +2,7 @@
 
 use dfaas_common::{
     flow::{Flow, Target},
+    options::{NO_WINDOW_SCALE, Options},
     verdict::Verdict::{CloseWithoutData, HandshakeAck, NoAckFlag, NoCookie, SynAnswered, SynMalformed},
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
@@ -16,18 +17,42 @@ const SACK: [u8; 2] = [4, 2];
 const STAMP: [u8; 10] = [8, 10, 0x11, 0x22, 0x33, 0x44, 0, 0, 0, 0];
 const SCALE: [u8; 3] = [3, 3, 7];
 
-/// What the SYN-ACK must say.
+/// What a client offers.
 #[derive(Clone, Copy)]
 struct Offer {
-    /// Of the client, as the cookie remembers it: index of the MSS.
-    mss: u32,
-    scale: Option<u32>,
+    mss: u16,
+    scale: Option<u8>,
     sack: bool,
     stamp: Option<u32>,
 }
 
-const LINUX: Offer = Offer { mss: 3, scale: Some(7), sack: true, stamp: Some(0x1122_3344) };
+const LINUX: Offer = Offer { mss: 1460, scale: Some(7), sack: true, stamp: Some(0x1122_3344) };
 const NOTHING: Offer = Offer { mss: 0, scale: None, sack: false, stamp: None };
+
+impl Offer {
+    /// Is window scaling and SACK agreed to? Without timestamps there is room in the cookie for the usual alone.
+    fn scales(&self) -> bool {
+        self.scale.is_some() && (self.stamp.is_some() || self.is_usual())
+    }
+
+    fn sacks(&self) -> bool {
+        self.sack && (self.stamp.is_some() || self.is_usual())
+    }
+
+    fn is_usual(&self) -> bool {
+        self.scale == Some(8) && self.sack && self.mss >= 1220
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            mss: self.mss,
+            window_scale: self.scale.unwrap_or(NO_WINDOW_SCALE),
+            sack: self.sack,
+            has_timestamp: self.stamp.is_some(),
+            ..Options::NONE
+        }
+    }
+}
 
 /// The row of a SYN with these options.
 fn answered(now: Now, name: &str, options: &[u8], offer: Offer) -> Row {
@@ -35,18 +60,18 @@ fn answered(now: Now, name: &str, options: &[u8], offer: Offer) -> Row {
 }
 
 fn answered_as(name: &str, syn: Frame, offer: Offer, made_by: (dfaas_common::siphash::Key, u32)) -> Row {
-    let facts = offer.mss << 5 | offer.scale.unwrap_or(15) << 1 | u32::from(offer.sack);
-    let Connection { isn, cookie, stamp, .. } = Connection::new(Now(0)).offering(facts, made_by.0, made_by.1);
+    let Connection { isn, cookie, stamp, .. } =
+        Connection::new(Now(0)).offering(&offer.options(), made_by.0, made_by.1);
     let answer = syn.answered().flags(SYN | ACK).sequence(cookie).acknowledgement(isn + 1).window(64240);
     let options = move |ours: u32| {
         // 1400 is what fits the tunnel.
         let mut options = vec![2, 4, 5, 0x78];
-        options.extend(if offer.sack { SACK } else { [1; 2] });
+        options.extend(if offer.sacks() { SACK } else { [1; 2] });
         match offer.stamp {
             Some(theirs) => options.extend([&[8, 10][..], &ours.to_be_bytes(), &theirs.to_be_bytes()].concat()),
             None => options.extend([1; 10]),
         }
-        options.extend(if offer.scale.is_some() { [1, 3, 3, 7] } else { [1; 4] });
+        options.extend(if offer.scales() { [1, 3, 3, 7] } else { [1; 4] });
         options
     };
     row(name, syn).sends(SynAnswered, answer.options(&options(stamp)))
@@ -68,7 +93,7 @@ fn mixes(now: Now) -> Vec<Row> {
                     options.extend(bytes);
                     name += text;
                     match bit {
-                        1 => offer.mss = 3,
+                        1 => offer.mss = 1460,
                         2 => offer.sack = true,
                         4 => offer.stamp = LINUX.stamp,
                         _ => offer.scale = LINUX.scale,
@@ -83,14 +108,26 @@ fn mixes(now: Now) -> Vec<Row> {
         .collect()
 }
 
-/// Segment sizes are remembered in four steps.
+/// Segment sizes are remembered in four steps, or in fewer without timestamps.
 fn sizes(now: Now) -> Vec<Row> {
-    [(0u16, 0), (500, 0), (536, 0), (1219, 0), (1220, 1), (1359, 1), (1360, 2), (1399, 2), (1400, 3), (65535, 3)]
-        .map(|(mss, index)| {
-            let [high, low] = mss.to_be_bytes();
-            answered(now, &format!("SYN with an MSS of {mss}"), &[2, 4, high, low], Offer { mss: index, ..NOTHING })
+    let row = |name: &str, mss: u16, options: &[u8], offer| {
+        let [high, low] = mss.to_be_bytes();
+        let options = [&[2, 4, high, low][..], options].concat();
+        answered(now, &format!("SYN with an MSS of {mss}{name}"), &options, Offer { mss, ..offer })
+    };
+    let linux = [&SACK[..], &STAMP, &[1], &SCALE].concat();
+    let windows = [&[1, 3, 3, 8, 1, 1][..], &SACK].concat();
+    let usual = Offer { scale: Some(8), stamp: None, ..LINUX };
+    [0u16, 500, 536, 1219, 1220, 1359, 1360, 1399, 1400, 65535]
+        .into_iter()
+        .flat_map(|mss| {
+            [
+                row(" alone", mss, &[], NOTHING),
+                row(" of Linux", mss, &linux, LINUX),
+                row(" of Windows", mss, &windows, usual),
+            ]
         })
-        .into()
+        .collect()
 }
 
 fn oddities(now: Now) -> Vec<Row> {
@@ -132,7 +169,7 @@ fn oddities(now: Now) -> Vec<Row> {
 fn keys(now: Now) -> Vec<Row> {
     let connection = Connection::new(now);
     let syn = || connection.syn().options(&MSS);
-    let offer = Offer { mss: 3, ..NOTHING };
+    let offer = Offer { mss: 1460, ..NOTHING };
     let switch = |row: Row, epoch: u32| {
         row.given(move |b| {
             let mut control = b.tables.control().unwrap();
@@ -145,7 +182,7 @@ fn keys(now: Now) -> Vec<Row> {
     let newer = |flow: Flow| Flow { newer_isn: 0x2000_0000, ..flow };
     let again = |flow| {
         let mut row = answered(now, "", &MSS, offer);
-        let syn = Connection { isn: 0x2000_0000, ..connection }.offering(3 << 5 | 15 << 1, SECRET.current, now.0);
+        let syn = Connection { isn: 0x2000_0000, ..connection }.offering(&offer.options(), SECRET.current, now.0);
         let frame = syn.syn().options(&MSS);
         let answer = frame.answered().flags(SYN | ACK).sequence(syn.cookie).acknowledgement(syn.isn + 1).window(64240);
         row.frame = frame.bytes();

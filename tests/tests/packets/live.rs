@@ -11,6 +11,7 @@ use std::{
 };
 
 use dfaas_common::{
+    options::Options,
     settings::HintWay,
     tunnel::{FIRST, LATER},
     verdict::Verdict::{
@@ -26,7 +27,7 @@ use super::{
     bench::{Bench, in_namespace, ip},
     handoff,
     peers::{from_peer, from_peer_renewed, peer_mac, peer_tunnel},
-    world::{ALIAS_B, B, CALL, CLIENT_MAC, Connection, Now, OUR_MAC, SECRET, SERVICE, TUNNEL},
+    world::{ALIAS_B, B, CALL, CLIENT_MAC, Connection, LINUX, Now, OUR_MAC, SECRET, SERVICE, TUNNEL, WINDOWS},
 };
 
 const DEVICE: &str = "live0";
@@ -214,17 +215,19 @@ fn placed_here(live: &mut Live) {
 
 /// No timestamps, no SACK, no scaling, small segments; and all of it.
 fn placed_whatever_was_offered(live: &mut Live) {
-    for (port, facts, has_stamp) in [
-        (41_010, 15 << 1, false),
-        (41_011, 15 << 1, true),
-        (41_012, 1 << 5 | 7 << 1, false),
-        (41_013, 2 << 5 | 15 << 1 | 1, false),
-        (41_014, 3 << 5 | 14 << 1 | 1, true),
-        (41_015, 3 << 5 | 1, true),
+    for (port, offered) in [
+        (41_010, Options::NONE),
+        (41_011, Options { has_timestamp: true, ..Options::NONE }),
+        (41_012, Options { mss: 1220, ..WINDOWS }),
+        (41_013, WINDOWS),
+        (41_014, Options { window_scale: 14, ..LINUX }),
+        (41_015, Options { window_scale: 0, ..LINUX }),
+        (41_016, Options { mss: 1460, ..Options::NONE }),
+        (41_017, Options { has_timestamp: false, ..LINUX }),
     ] {
-        let c = Live::connection(port, 77).offering(facts, SECRET.current, Now::read().0);
-        let first = if has_stamp { c.first(CALL).options(&c.stamp()) } else { c.first(CALL) };
-        live.step(&format!("facts {facts:#x}"), first, &[FirstToLocal, Placed]);
+        let c = Live::connection(port, 77).offering(&offered, SECRET.current, Now::read().0);
+        let first = if offered.has_timestamp { c.first(CALL).options(&c.stamp()) } else { c.first(CALL) };
+        live.step(&format!("{offered:?}"), first, &[FirstToLocal, Placed]);
         check(&mut accept(live.bench.placed()), c.from, SERVICE, CALL);
     }
 }
@@ -274,10 +277,14 @@ fn stamp_back(c: Connection, ticks: u32) -> [u8; 12] {
 fn older_numbers_are_served(live: &mut Live) {
     const BACK: u32 = 1_000_000;
     for (port, stamped) in [(41_020, true), (41_021, false)] {
-        let old = Live::connection(port, 0x1000_0000);
+        let connection = |isn| {
+            let c = Live::connection(port, isn);
+            if stamped { c.stamping(Now::read()) } else { c }
+        };
+        let old = connection(0x1000_0000);
         let option = |c, ticks| stamped.then(|| stamp_back(c, ticks));
         leave_in_time_wait(live, old, option(old, 0));
-        let new = Live::connection(port, 0x1000_0000 - BACK);
+        let new = connection(0x1000_0000 - BACK);
         let first = |c: Connection, ticks| match option(c, ticks) {
             Some(option) => c.first(CALL).options(&option),
             None => c.first(CALL),
@@ -394,7 +401,7 @@ fn overtaken(live: &mut Live) {
 /// A placing that fails leaves no socket, and is told.
 fn refused_by_the_kernel(live: &mut Live) {
     const SYSCTL: &str = "/proc/sys/net/ipv4/tcp_timestamps";
-    let c = Live::connection(41_006, 0x1000_0000);
+    let c = Live::connection(41_006, 0x1000_0000).stamping(Now::read());
     let stamped = c.first(CALL).options(&c.stamp());
     std::fs::write(SYSCTL, "0").unwrap();
     live.step("a timestamp where the host allows none", stamped.clone(), &[FirstToLocal, PlaceFailed]);

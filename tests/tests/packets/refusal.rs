@@ -52,8 +52,9 @@ fn refused(now: Now) -> Vec<Row> {
         ends(row(name, first)).sends(FirstRefused, answer)
     };
     let first = c.first(CALL);
-    let stamp = first.clone().options(&c.stamp());
-    let stamped_answer = stamped(&answer(&stamp, c, BUSY), c.stamp());
+    let s = c.stamping(now);
+    let stamp = s.first(CALL).options(&s.stamp());
+    let stamped_answer = stamped(&answer(&stamp, s, BUSY), s.stamp());
     let both_down = case("every peer dead", first.clone())
         .route(weighted(&[(2, 1), (3, 1)]))
         .peer(B, |p| p.state = DEAD)
@@ -69,7 +70,11 @@ fn refused(now: Now) -> Vec<Row> {
             c,
             Flow { finished: CLIENT_FINISHED, ..c.flow(Target::Refused(ANSWER_BUSY)) },
         ),
-        ends(row("a request with a timestamp", stamp)).sends(FirstRefused, stamped_answer),
+        ends(row("a request with a timestamp", stamp)).sends(FirstRefused, stamped_answer).leaves(
+            Where::Decided,
+            s,
+            s.flow(Target::Refused(ANSWER_BUSY)),
+        ),
         both_down,
         case("an answer of odd length", first.clone())
             .given(|b| {

@@ -155,13 +155,19 @@ fn proofs() -> Vec<Row> {
             TunnelWrongEpoch,
         ),
     ];
-    // The tag covers all that the receiver acts on.
+    rows.extend(covered());
+    rows
+}
+
+/// The tag covers all that the receiver acts on.
+fn covered() -> Vec<Row> {
+    let inner = call();
     let at = |name: &str, at: usize| {
         let frame = from_peer(B, FIRST, &inner);
         let byte = frame[INNER_AT + at] ^ 1;
         refused(&format!("proof: another {name}"), patched(frame, INNER_AT + at, &[byte]), TunnelWrongTag)
     };
-    for (name, offset) in [
+    [
         ("inner source", 15),
         ("inner destination", 19),
         ("inner source port", 21),
@@ -174,10 +180,9 @@ fn proofs() -> Vec<Row> {
         ("checksum", 36),
         ("byte of the request's head", 41),
         ("last byte", inner.packet().len() - 1),
-    ] {
-        rows.push(at(name, offset));
-    }
-    rows
+    ]
+    .map(|(name, offset)| at(name, offset))
+    .into()
 }
 
 fn addresses() -> Vec<Row> {

@@ -8,6 +8,7 @@ use dfaas_common::{
     flow::{Flow, FlowKey, Listener, Target},
     http::Name,
     limit::{CLOSED, Limit, OPEN},
+    options::Options,
     packet::{Mac, Segment},
     route::{LOCAL_FIRST, Route, SLOT_REFUSE, WEIGHTED, fill_slots},
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, Control},
@@ -111,8 +112,9 @@ pub(crate) fn stamp(echo: u32) -> [u8; 12] {
     option
 }
 
-/// What a Linux client offers: an MSS of 1460, window scale 7, SACK.
-pub(crate) const LINUX_FACTS: u32 = 3 << 5 | 7 << 1 | 1;
+/// What a client of Linux offers, and one of Windows.
+pub(crate) const LINUX: Options = Options { window_scale: 7, has_timestamp: true, ..WINDOWS };
+pub(crate) const WINDOWS: Options = Options { mss: 1460, window_scale: 8, sack: true, ..Options::NONE };
 
 impl Connection {
     pub(crate) fn new(now: Now) -> Self {
@@ -121,13 +123,20 @@ impl Connection {
 
     /// With a cookie made by this key in this epoch.
     pub(crate) fn of(from: SocketAddrV4, isn: u32, key: Key, epoch: u32) -> Self {
-        Self { from, isn, cookie: 0, stamp: 0 }.offering(LINUX_FACTS, key, epoch)
+        Self { from, isn, cookie: 0, stamp: 0 }.offering(&WINDOWS, key, epoch)
     }
 
     /// The same client, had it offered this.
-    pub(crate) fn offering(self, facts: u32, key: Key, epoch: u32) -> Self {
-        let Made { cookie, stamp } = cookie::make(key, &segment(self.from), self.isn, facts, epoch);
+    pub(crate) fn offering(self, offered: &Options, key: Key, epoch: u32) -> Self {
+        let facts = cookie::facts(offered);
+        let Made { cookie, stamp } =
+            cookie::make(key, &segment(self.from), self.isn, facts, offered.has_timestamp, epoch);
         Self { cookie, stamp, ..self }
+    }
+
+    /// The same client, with timestamps.
+    pub(crate) fn stamping(self, now: Now) -> Self {
+        self.offering(&LINUX, SECRET.current, now.0)
     }
 
     /// A timestamp option that echoes the one of our SYN-ACK.
