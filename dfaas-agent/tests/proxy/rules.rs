@@ -151,11 +151,37 @@ async fn a_handed_off_connection_needs_a_known_alias_and_is_closed_after_the_ans
 async fn sticky_hand_off_connections_stay_open() {
     let mut node = Node::new().await;
     node.settings.sticky = true;
-    let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;
+    let proxy = node.start(&node.decision(&[("figlet", accepting(local_first(None), PEER_A, 100.0))])).await;
     let mut connection = Connection::open(node.handoff(21)).await.unwrap();
     for _ in 0..3 {
         let answer = connection.send("POST /function/figlet HTTP/1.1", b"").await.unwrap();
         assert!(answer.status == 200 && !answer.closes(), "{answer:?}");
+    }
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn further_calls_on_sticky_connections_are_held_to_the_grant_and_to_the_limit() {
+    let mut node = Node::new().await;
+    node.settings.sticky = true;
+    let granted = accepting(local_first(None), PEER_A, 3.0);
+    let limited = accepting(local_first(Some(3.0)), PEER_A, 100.0);
+    let proxy = node.start(&node.decision(&[("figlet", granted), ("shasum", limited)])).await;
+    for name in ["figlet", "shasum"] {
+        let mut connection = Connection::open(node.handoff(21)).await.unwrap();
+        let mut served = 0;
+        // The rates are those of a second; the bound holds however long this takes, as long as one second is not over.
+        let begun = std::time::Instant::now();
+        let last = loop {
+            let answer = connection.send(&format!("POST /function/{name} HTTP/1.1"), b"").await.unwrap();
+            if answer.status != 200 {
+                break answer;
+            }
+            served += 1;
+            assert!(served <= 3 * (2 + begun.elapsed().as_secs()), "{name}: {served} served");
+        };
+        assert!(last.status == 429 && last.closes(), "{name}: {last:?}");
+        assert!(served >= 1, "the first is the kernel's to judge");
     }
     proxy.stop(Duration::ZERO).await.unwrap();
 }

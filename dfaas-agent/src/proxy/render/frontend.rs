@@ -186,9 +186,29 @@ fn handoff_frontend(text: &mut Text, address: SocketAddr, sticky: bool) {
     text.line(count(Count::HandedOff, ""));
     refuse(text, 429, Count::RefusedSaturated, "if { var(txn.local_limit) -m int lt 0 }");
     refuse(text, 503, Count::RefusedSaturated, "unless gateway_up");
+    if sticky {
+        further_call(text);
+    }
     text.line("http-request track-sc2 var(txn.pair) table tables/st_peers");
     text.line("http-request set-var(txn.route) str(local)");
     local_counts(text);
+}
+
+/// The kernel has judged the first call of a connection that stays; each further one must be within the grant and the node's own
+/// limit too. What is over lets go of the client, so that its next call is placed anew.
+fn further_call(text: &mut Text) {
+    let further = "!{ http_first_req }";
+    for set in [
+        "set-var(txn.grant) var(txn.pair),map_str_int(peer_limit.map,0)",
+        "set-var(txn.spent) var(txn.pair),table_http_req_rate(tables/st_peers)",
+        "set-var(txn.local_rate) var(txn.name),table_http_req_rate(tables/st_local)",
+    ] {
+        text.line(format!("http-request {set} if {further}"));
+    }
+    text.line("http-after-response set-header Connection close if { status 429 }");
+    let granted = "{ var(txn.spent),sub(txn.grant) lt 0 }";
+    refuse(text, 429, Count::RefusedGrant, &format!("if {further} !{granted}"));
+    refuse(text, 429, Count::RefusedSaturated, &format!("if {further} !{BELOW_LIMIT}"));
 }
 
 fn local_counts(text: &mut Text) {
