@@ -171,6 +171,10 @@ impl Bench {
         close(&mut self.handoff);
     }
 
+    pub(crate) fn service(&self) -> &TcpListener {
+        self.service.as_ref().expect("a listener")
+    }
+
     pub(crate) fn placed(&self) -> &TcpListener {
         self.placed.as_ref().unwrap()
     }

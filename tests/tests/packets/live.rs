@@ -15,9 +15,9 @@ use dfaas_common::{
     settings::HintWay,
     tunnel::{FIRST, LATER},
     verdict::Verdict::{
-        self, EarlyToLocal, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal, LaterWithSocket,
-        LaterWithoutSocket, NotSteered, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed, PlacedAlready,
-        ReturnSent, SentRound, SynAnswered, TunnelReplayed,
+        self, EarlyToLocal, FirstChanged, FirstRepeated, FirstToLocal, HandoffAccepted, LaterFromPeer, LaterToLocal,
+        LaterWithSocket, LaterWithoutSocket, NotSteered, OldSocketReplaced, PlaceFailed, PlaceWithoutListener, Placed,
+        PlacedAlready, ReturnSent, SentRound, SynAnswered, TunnelReplayed,
     },
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, INNER_AT, IP_AT, PSH, RST};
@@ -31,6 +31,8 @@ use super::{
 };
 
 const DEVICE: &str = "live0";
+/// Offset of the TCP checksum in a frame.
+const TCP_CHECKSUM_AT: usize = 50;
 /// Not an address of this host, unlike the client of the tables.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 /// A loaded machine may be slow; what does not come in this time does not come.
@@ -41,6 +43,7 @@ pub(crate) fn run(way: HintWay) {
         let mut live = Live::new(way);
         for (name, scenario) in [
             ("placed here", placed_here as fn(&mut Live)),
+            ("another call in place of one that was judged", smuggled),
             ("placed whatever was offered", placed_whatever_was_offered),
             ("a tuple in TIME_WAIT is used again", time_wait_is_replaced),
             ("a tuple in TIME_WAIT is used again with older numbers", older_numbers_are_served),
@@ -211,6 +214,20 @@ fn placed_here(live: &mut Live) {
     assert_eq!(frame[..12], [CLIENT_MAC, OUR_MAC].concat(), "link-layer addresses of the answer");
     assert_eq!(frame[38..42], (c.cookie + 1).to_be_bytes(), "our sequence number");
     assert_eq!(frame[42..46], more.end().to_be_bytes(), "what is acknowledged");
+}
+
+/// XDP judges a packet that the stack then drops for its checksum: what comes in its place as another call is HAProxy's to judge,
+/// not the placed listener's, which asks for no limit.
+fn smuggled(live: &mut Live) {
+    let c = Live::connection(41_009, 0x1000_0000);
+    let mut bait = c.first(CALL).bytes();
+    bait[TCP_CHECKSUM_AT] ^= 0xff;
+    live.step("a call whose checksum is wrong", bait, &[FirstToLocal, Placed]);
+    let other = "POST /function/other HTTP/1.1\r\n\r\n";
+    live.step("another call in its place", c.first(other), &[FirstChanged, Placed]);
+    check(&mut accept(live.bench.service()), c.from, SERVICE, other);
+    live.step("the first call after all", c.first(CALL), &[FirstRepeated, PlacedAlready]);
+    nothing_to_accept(live.bench.placed());
 }
 
 /// No timestamps, no SACK, no scaling, small segments; and all of it.
