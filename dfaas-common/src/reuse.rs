@@ -18,7 +18,7 @@ pub struct TimeWait {
     pub ts_offset: u32,
 }
 
-/// A handshake is good for this and the previous epoch; and the packet takes its time from XDP to TC. Milliseconds. Of 15,600
+/// A handshake is good for this and the previous epoch; and the packet takes its time from XDP to TC. Milliseconds. Of 3,900
 /// other handshakes one has a stamp that lies in it by chance, and is then judged by the client's numbers alone.
 const HANDSHAKE_LIFE_MS: u32 = ((2u64 << EPOCH_SHIFT) / 1_000_000) as u32;
 

@@ -138,6 +138,8 @@ verdicts! {
     FirstChanged = 67, Pass, "first data packet again, but it calls something else: given to HAProxy";
     // Tunnel, checks, continued.
     TunnelReplayed = 68, Drop, "first packet from a peer, of a connection that has had its socket";
+    // Handshake, continued.
+    ProbeAnswered = 69, Transmit, "keep-alive probe before any request, acknowledged";
 }
 
 impl Verdict {

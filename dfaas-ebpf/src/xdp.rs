@@ -64,10 +64,18 @@ enum Inside {
 /// An answer of this node's own.
 #[derive(Clone, Copy)]
 struct Refusal {
-    /// Our sequence number.
-    sequence: u32,
+    /// Our initial sequence number.
+    cookie: u32,
     /// Index of the text.
     answer: u32,
+}
+
+/// A bare acknowledgement of this node's own.
+#[derive(Clone, Copy)]
+struct Ack {
+    /// Our initial sequence number.
+    cookie: u32,
+    sequence: u32,
 }
 
 /// How the packet is rewritten.
@@ -76,10 +84,7 @@ enum Rewrite {
     Nothing,
     SynAck,
     Answer(Refusal),
-    /// A bare acknowledgement.
-    Ack {
-        sequence: u32,
-    },
+    Ack(Ack),
     Encapsulate {
         peer: u32,
         /// With a tag, not with the token.
@@ -224,7 +229,7 @@ fn rewrite(x: Xdp, plan: &Plan) -> u32 {
         Rewrite::Nothing => 0,
         Rewrite::SynAck => reply::syn_ack(x, &plan.segment),
         Rewrite::Answer(refusal) => reply::answer(x, &plan.segment, refusal),
-        Rewrite::Ack { sequence } => reply::ack(x, &plan.segment, sequence),
+        Rewrite::Ack(ack) => reply::ack(x, &plan.segment, ack),
         Rewrite::Encapsulate { peer, first } => tunnel::encapsulate(x, peer, first, plan.marks),
         Rewrite::PassInner(hint) => tunnel::pass_inner(x, hint),
         Rewrite::ReturnInner => tunnel::return_inner(x, plan),

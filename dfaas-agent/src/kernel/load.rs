@@ -55,7 +55,7 @@ impl KernelSettings {
         Ok(Settings {
             service_address: (*self.service.ip()).into(),
             service_port: self.service.port().to_be(),
-            mss: cookie::MSS[3],
+            mss: cookie::MAX_MSS,
             tunnel_address: self.tunnel.into(),
             placed_address: (*self.placed.ip()).into(),
             placed_port: self.placed.port().to_be(),

@@ -4,8 +4,8 @@ use anyhow::Result;
 use dfaas_common::{cookie::Secret, peer::Seal, settings::Control, siphash::Key};
 use rand::{RngCore as _, TryRngCore as _, rngs::OsRng};
 
-/// Epochs that a cookie key is used for: 26 of 137 s are about an hour.
-const COOKIE_KEY_EPOCHS: u32 = 26;
+/// Epochs that a cookie key is used for: seven of 550 s are about an hour.
+const COOKIE_KEY_EPOCHS: u32 = 7;
 
 fn draw_u64() -> u64 {
     OsRng.unwrap_err().next_u64()

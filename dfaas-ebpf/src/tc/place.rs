@@ -155,7 +155,8 @@ fn first(mut skb: Skb, s: &Segment, kind: Kind, renewed: bool, listener: Tuple) 
 /// What the handshake agreed on: in the cookie, and in the timestamps of this packet.
 #[inline(always)]
 fn attributes(s: &Segment, o: &Options) -> kfunc::TcpRequestAttributes {
-    let Agreed { mss, window_scale, sack } = cookie::unpack(s.our_isn(), o.has_timestamp);
+    let stamp = if o.has_timestamp { Some(o.timestamp_echo) } else { None };
+    let Agreed { mss, window_scale, sack } = cookie::unpack(s.our_isn(), stamp);
     let scaled = window_scale != NO_WINDOW_SCALE;
     kfunc::TcpRequestAttributes {
         rcv_tsval: o.timestamp,

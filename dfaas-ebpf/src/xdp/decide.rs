@@ -61,11 +61,7 @@ fn try_decide(x: Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
             return known::decide(x, &key, flow, live, plan);
         }
     } else if !s.has(RST) {
-        let is_stamped;
-        (kind, is_stamped) = check_cookie(&x, s);
-        if kind == Kind::First && s.payload_len > 0 && !is_stamped {
-            kind = Kind::Later;
-        }
+        kind = check_cookie(&x, s, s.client_isn());
     }
     begin(&x, plan, kind)
 }
@@ -118,12 +114,12 @@ fn newer(x: &Xdp, s: &Segment, flow: *const Flow) -> Result<Kind, Verdict> {
         return Ok(Kind::Foreign);
     }
     if s.client_isn() == newer_isn {
-        return Ok(check_cookie(x, s).0);
+        return Ok(check_cookie(x, s, newer_isn));
     }
     let is_early = s.our_isn() != our_isn
         && s.sequence.wrapping_sub(newer_isn) < EARLY_BYTES
         && !s.has(RST)
-        && check_cookie(x, s).0 != Kind::Foreign;
+        && check_cookie(x, s, s.client_isn()) != Kind::Foreign;
     if is_early { Err(Verdict::EarlyLater) } else { Ok(Kind::Foreign) }
 }
 
@@ -135,12 +131,29 @@ fn begin(x: &Xdp, plan: &mut Plan, kind: Kind) -> Result<Next, Verdict> {
         Kind::First if plan.older != Older::Nowhere => plan.marks = tunnel::RENEWED,
         Kind::First => {}
         Kind::Foreign => return Err(Verdict::NoCookie),
-        Kind::Later => return Err(if socket::exists(x, s.into()) { Verdict::NoCookie } else { Verdict::EarlyLater }),
+        Kind::Later if socket::exists(x, s.into()) => return Err(Verdict::NoCookie),
+        Kind::Later => return early(x, plan),
     }
     if s.payload_len == 0 {
         return Err(if s.has(FIN | RST) { Verdict::CloseWithoutData } else { Verdict::HandshakeAck });
     }
     Ok(Next::Choose)
+}
+
+/// Neither the first segment of a connection, nor of one that the stack has: it overtook the first, or it is a probe that asks
+/// whether we are still there before there is any request. Such a probe has the number before the next byte, and at most a byte of
+/// nothing (RFC 9293, 3.8.4).
+#[inline(always)]
+fn early(x: &Xdp, plan: &mut Plan) -> Result<Next, Verdict> {
+    let s = &plan.segment;
+    if s.payload_len > 1 || s.has(FIN | RST) || check_cookie(x, s, s.sequence) != Kind::First {
+        return Err(Verdict::EarlyLater);
+    }
+    let ack = super::Ack { cookie: s.our_isn(), sequence: s.acknowledgement };
+    // So that the next byte is what is acknowledged, whether this one was sent or not.
+    plan.segment.payload_len = 1;
+    plan.rewrite(Rewrite::Ack(ack), Verdict::ProbeAnswered);
+    Ok(Next::Decided)
 }
 
 /// Is this our tunnel, addressed to us?
@@ -162,12 +175,11 @@ pub(super) fn epoch() -> u32 {
     cookie::epoch(unsafe { h::bpf_ktime_get_coarse_ns() })
 }
 
-/// What the segment is, and whether it echoes the timestamp of its SYN-ACK, if it has one.
+/// What the segment is to the handshake of a client with this initial sequence number. If it has a timestamp, the first data
+/// packet must echo that of our SYN-ACK.
 #[inline(always)]
-fn check_cookie(x: &Xdp, s: &Segment) -> (Kind, bool) {
-    let echo = echo(x, s);
-    let both = check_cookie_into_one(s, echo != 0);
-    (Kind::from_number(both as u32), echo == 0 || echo as u32 == (both >> 32) as u32)
+fn check_cookie(x: &Xdp, s: &Segment, client_isn: u32) -> Kind {
+    Kind::from_number(kind_of(s, client_isn, echo(x, s)))
 }
 
 /// The echo of a timestamp, and a bit above it; 0: it has none. A function returns one register.
@@ -179,12 +191,15 @@ fn echo(x: &Xdp, s: &Segment) -> u64 {
     }
 }
 
-/// The stamp, and the kind below it.
+/// [`Kind`] as a number: a function returns one register.
 #[inline(never)]
-fn check_cookie_into_one(s: &Segment, stamped: bool) -> u64 {
+fn kind_of(s: &Segment, client_isn: u32, echo: u64) -> u32 {
     let Some(control) = maps::control() else { return 0 };
-    let cookie = s.our_isn();
+    let (cookie, stamped) = (s.our_isn(), echo != 0);
     let epoch = cookie::epoch_of(cookie, stamped, epoch());
-    let (kind, stamp) = cookie::check(control.secret.key(epoch), s, s.client_isn(), cookie, stamped, epoch);
-    u64::from(stamp) << 32 | u64::from(kind as u32)
+    let (kind, stamp) = cookie::check(control.secret.key(epoch), s, client_isn, cookie, stamped, epoch);
+    match kind {
+        Kind::First if stamped && !cookie::is_echo(echo as u32, stamp) => Kind::Later as u32,
+        Kind::Foreign | Kind::Later | Kind::First => kind as u32,
+    }
 }

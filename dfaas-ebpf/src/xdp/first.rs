@@ -56,7 +56,7 @@ pub(super) fn record(x: Xdp, plan: &mut Plan) {
     account(plan.picked);
     plan.rewrite = match target {
         Target::Peer(peer) => return plan.rewrite = Rewrite::Encapsulate { peer, first: true },
-        Target::Refused(answer) => Rewrite::Answer(Refusal { sequence: plan.segment.acknowledgement, answer }),
+        Target::Refused(answer) => Rewrite::Answer(Refusal { cookie: plan.segment.our_isn(), answer }),
         Target::Local(_) => Rewrite::Nothing,
     };
     flow.target = target.into();

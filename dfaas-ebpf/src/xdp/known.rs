@@ -5,12 +5,12 @@ use dfaas_common::{
     flow::{CLIENT_HEARD, FINISHED, Flow, FlowKey, Listener, Target, end_by_client},
     hint::{Hint, Kind},
     http::Name,
-    packet::{ACK, FIN, RST, Segment},
+    packet::{self, FIN, RST, Segment},
     peer::DEAD,
     verdict::Verdict,
 };
 
-use super::{Next, Plan, Refusal, Rewrite, first};
+use super::{Ack, Next, Plan, Refusal, Rewrite, first};
 use crate::{maps, packet::Xdp, request::read_name};
 
 /// Is this the first packet, repeated, of a connection whose peer has been declared dead before it answered? Then it
@@ -68,7 +68,7 @@ pub(super) fn decide(mut x: Xdp, key: &FlowKey, flow: *mut Flow, live: bool, pla
 fn marks(s: &Segment, flow: *const Flow) -> u8 {
     // SAFETY: as above.
     let (our_isn, acknowledged) = unsafe { ((*flow).our_isn, (*flow).acknowledged) };
-    let heard = if s.has(ACK) && s.our_isn() != our_isn { CLIENT_HEARD } else { 0 };
+    let heard = if s.has(packet::ACK) && s.our_isn() != our_isn { CLIENT_HEARD } else { 0 };
     heard | end_by_client(s, acknowledged)
 }
 
@@ -126,13 +126,14 @@ fn refused(flow: *mut Flow, answer: u32, plan: &mut Plan) -> Result<Next, Verdic
     // SAFETY: as above.
     let our_isn = unsafe { (*flow).our_isn };
     if s.our_isn() == our_isn {
-        let refusal = Refusal { sequence: our_isn.wrapping_add(1), answer };
+        let refusal = Refusal { cookie: our_isn, answer };
         plan.rewrite(Rewrite::Answer(refusal), Verdict::RefusalRepeated);
         return Ok(Next::Decided);
     }
     let len = maps::answer(answer).map_or(0, |answer| answer.len);
     // Behind SYN, answer and FIN.
     let sequence = our_isn.wrapping_add(2).wrapping_add(len);
-    plan.rewrite(Rewrite::Ack { sequence }, Verdict::RefusalAcked);
+    let ack = Ack { cookie: our_isn, sequence };
+    plan.rewrite(Rewrite::Ack(ack), Verdict::RefusalAcked);
     Ok(Next::Decided)
 }

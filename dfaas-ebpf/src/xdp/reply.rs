@@ -9,7 +9,7 @@ use dfaas_common::{
     verdict::Verdict,
 };
 
-use super::{Refusal, decide::epoch};
+use super::{Ack, Refusal, decide::epoch};
 use crate::{
     maps, options,
     packet::{Packet, Xdp},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Four of the option bytes that mean nothing.
 const NOPS: u32 = 0x0101_0101;
+/// The window that we announce, bytes.
+const WINDOW: u16 = 64_240;
 /// Our window scale; HAProxy's sockets grow to it.
 const WINDOW_SCALE: u32 = 7;
 
@@ -63,9 +65,8 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
     let epoch = epoch();
     let secret: &Secret = &maps::control().ok_or(Verdict::LoadFailed)?.secret;
     let key = secret.key(epoch);
-    let facts = cookie::facts(&o);
-    let agreed = cookie::unpack(facts, o.has_timestamp);
-    let Made { cookie, stamp } = cookie::make(key, s, s.sequence, facts, o.has_timestamp, epoch);
+    let agreed = cookie::agree(&o);
+    let Made { cookie, stamp } = cookie::make(key, s, s.sequence, &agreed, o.has_timestamp, epoch);
     x.resize(TCP_AT as i32 + size_of::<SynAck>() as i32).ok_or(Verdict::NoRoom)?;
     let frame: &mut Frame<SynAck> = x.get_mut(0).ok_or(Verdict::LoadFailed)?;
     turn_round(frame, size_of::<SynAck>() as u16);
@@ -89,8 +90,8 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
         acknowledgement: Be32::new(s.sequence.wrapping_add(1)),
         data_offset: 0xa0,
         flags: SYN | ACK,
-        // Not zero: the request is to follow at once.
-        window: Be16::new(64240),
+        // Not zero: the request is to follow at once. Never scaled in a SYN-ACK (RFC 7323, 2.2).
+        window: Be16::new(WINDOW),
         ..Tcp::default()
     };
     let sum = checksum::pseudo_header(s.destination, s.source, size_of::<SynAck>() as u16) + checksum::sum(tcp);
@@ -101,7 +102,8 @@ fn try_syn_ack(mut x: Xdp, s: &Segment) -> Result<(), Verdict> {
 /// The answer and a FIN.
 #[inline(never)]
 pub(super) fn answer(x: Xdp, s: &Segment, refusal: Refusal) -> u32 {
-    match try_reply(x, s, refusal.sequence, Some(refusal.answer)) {
+    let ack = Ack { cookie: refusal.cookie, sequence: refusal.cookie.wrapping_add(1) };
+    match try_reply(x, s, ack, Some(refusal.answer)) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
@@ -109,17 +111,19 @@ pub(super) fn answer(x: Xdp, s: &Segment, refusal: Refusal) -> u32 {
 
 /// A bare acknowledgement.
 #[inline(never)]
-pub(super) fn ack(x: Xdp, s: &Segment, sequence: u32) -> u32 {
-    match try_reply(x, s, sequence, None) {
+pub(super) fn ack(x: Xdp, s: &Segment, ack: Ack) -> u32 {
+    match try_reply(x, s, ack, None) {
         Ok(()) => 0,
         Err(verdict) => verdict.code(),
     }
 }
 
 #[inline(always)]
-fn try_reply(mut x: Xdp, s: &Segment, sequence: u32, index: Option<u32>) -> Result<(), Verdict> {
+fn try_reply(mut x: Xdp, s: &Segment, ack: Ack, index: Option<u32>) -> Result<(), Verdict> {
     let o = options::read(&x, OPTIONS_AT as u32, s.options_len()).ok_or(Verdict::LoadFailed)?;
     let header_len: u32 = if o.has_timestamp { 32 } else { 20 };
+    let stamp = if o.has_timestamp { Some(o.timestamp_echo) } else { None };
+    let is_scaled = cookie::unpack(ack.cookie, stamp).window_scale != NO_WINDOW_SCALE;
     let answer = match index {
         Some(index) => Some(maps::answer(index).ok_or(Verdict::LoadFailed)?),
         None => None,
@@ -135,11 +139,11 @@ fn try_reply(mut x: Xdp, s: &Segment, sequence: u32, index: Option<u32>) -> Resu
     frame.tcp = Tcp {
         source: Be16::from_raw(s.destination_port),
         destination: Be16::from_raw(s.source_port),
-        sequence: Be32::new(sequence),
+        sequence: Be32::new(ack.sequence),
         acknowledgement: Be32::new(s.end()),
         data_offset: (header_len << 2) as u8,
         flags: if answer.is_some() { FIN | PSH | ACK } else { ACK },
-        window: Be16::new(501),
+        window: Be16::new(if is_scaled { WINDOW >> WINDOW_SCALE } else { WINDOW }),
         ..Tcp::default()
     };
     let mut sum = checksum::pseudo_header(s.destination, s.source, tcp_len) + checksum::sum(&frame.tcp);

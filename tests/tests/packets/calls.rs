@@ -119,7 +119,7 @@ fn calls(now: Now) -> Vec<Row> {
     let mut others = (40_001..).map(|port| SocketAddrV4::new(*CLIENT.ip(), port)).map(|from| Connection { from, ..c });
     let bare = others.find_map(|c| {
         let bare = c.offering(&WINDOWS, SECRET.current, now.0);
-        (bare.cookie >> 7 & 1 == now.0 & 1).then_some(bare)
+        (bare.cookie >> 5 & 1 == now.0 & 1).then_some(bare)
     });
     let bare = bare.unwrap();
     let late = bare.first(CALL).options(&bare.stamp());

@@ -3,13 +3,15 @@
 use dfaas_common::{
     flow::{Flow, Target},
     options::{NO_WINDOW_SCALE, Options},
-    verdict::Verdict::{CloseWithoutData, HandshakeAck, NoAckFlag, NoCookie, SynAnswered, SynMalformed},
+    verdict::Verdict::{
+        CloseWithoutData, EarlyLater, HandshakeAck, NoAckFlag, NoCookie, ProbeAnswered, SynAnswered, SynMalformed,
+    },
 };
 use dfaas_tests::packet::{ACK, FIN, Frame, PSH, RST, SYN};
 
 use super::{
     row::{Row, row},
-    world::{B, CALL, Connection, HERE, Now, SECRET, Where},
+    world::{B, CALL, Connection, HERE, Now, SECRET, SERVICE, Where},
 };
 
 const MSS: [u8; 4] = [2, 4, 5, 0xb4];
@@ -78,7 +80,7 @@ fn answered_as(name: &str, syn: Frame, offer: Offer, made_by: (dfaas_common::sip
 }
 
 pub(crate) fn rows(now: Now) -> Vec<Row> {
-    [mixes(now), sizes(now), oddities(now), keys(now), no_data(now)].into_iter().flatten().collect()
+    [mixes(now), sizes(now), oddities(now), keys(now), no_data(now), probes(now)].into_iter().flatten().collect()
 }
 
 /// Every mix of the options that matter.
@@ -108,7 +110,7 @@ fn mixes(now: Now) -> Vec<Row> {
         .collect()
 }
 
-/// Segment sizes are remembered in four steps, or in fewer without timestamps.
+/// Segment sizes are remembered as they are, or in three steps without timestamps.
 fn sizes(now: Now) -> Vec<Row> {
     let row = |name: &str, mss: u16, options: &[u8], offer| {
         let [high, low] = mss.to_be_bytes();
@@ -220,5 +222,32 @@ fn no_data(now: Now) -> Vec<Row> {
         row("reset behind the handshake", c.ack().flags(RST | ACK)).passes(NoCookie),
         row("reset without ACK", c.ack().flags(RST)).passes(NoCookie),
         row("reset with data", c.first(CALL).flags(RST | ACK)).passes(NoCookie),
+    ]
+}
+
+/// A pool that has opened a connection asks whether we are still there (RFC 9293, 3.8.4).
+fn probes(now: Now) -> Vec<Row> {
+    let c = Connection::new(now);
+    let s = c.stamping(now);
+    let plain = c.offering(&Options::NONE, SECRET.current, now.0);
+    let probe = |c: Connection| c.ack().sequence(c.isn);
+    let answered = |name: &str, c: Connection, frame: Frame, window: u16, options: &[u8]| {
+        let answer = frame.answered().sequence(c.cookie.wrapping_add(1)).acknowledgement(c.isn.wrapping_add(1));
+        let answer = answer.flags(ACK).window(window).options(options);
+        row(format!("keep-alive probe: {name}"), frame).sends(ProbeAnswered, answer)
+    };
+    let back = [&[1, 1, 8, 10][..], &s.stamp()[8..], &s.stamp()[4..8]].concat();
+    vec![
+        answered("without data", c, probe(c), 501, &[]),
+        answered("with a byte of nothing", c, probe(c).payload("x"), 501, &[]),
+        answered("in a padded frame", c, probe(c).padded_to(60), 501, &[]),
+        answered("of a client without window scaling", plain, probe(plain), 64_240, &[]),
+        answered("with timestamps", s, probe(s).options(&s.stamp()), 501, &back),
+        row("keep-alive probe: two bytes", probe(c).payload("xy")).drops(EarlyLater),
+        row("keep-alive probe: with FIN", probe(c).flags(FIN | ACK)).drops(EarlyLater),
+        row("keep-alive probe: another number", probe(c).sequence(c.isn.wrapping_sub(1))).drops(EarlyLater),
+        row("keep-alive probe: on a connection that the stack has", probe(c))
+            .given(move |b| b.connect(c.from, SERVICE))
+            .passes(NoCookie),
     ]
 }

@@ -3,6 +3,7 @@
 use dfaas_common::{
     counters::FunctionCounters,
     flow::{CLIENT_FINISHED, Flow, Target},
+    options::Options,
     peer::DEAD,
     route::SLOT_LOCAL,
     settings::{ANSWER_BUSY, ANSWER_UNAVAILABLE, Answer, MAX_ANSWER},
@@ -14,7 +15,8 @@ use super::{
     first::LOCAL_ONE,
     row::{Row, row},
     world::{
-        B, BUSY, CALL, CLIENT, Connection, ECHO_NUMBER, NO_FUNCTION, Now, UNAVAILABLE, Where, by_slots, stamp, weighted,
+        B, BUSY, CALL, CLIENT, Connection, ECHO_NUMBER, NO_FUNCTION, Now, SECRET, UNAVAILABLE, Where, by_slots, stamp,
+        weighted,
     },
 };
 
@@ -53,6 +55,7 @@ fn refused(now: Now) -> Vec<Row> {
     };
     let first = c.first(CALL);
     let s = c.stamping(now);
+    let small = c.offering(&Options::NONE, SECRET.current, now.0);
     let stamp = s.first(CALL).options(&s.stamp());
     let stamped_answer = stamped(&answer(&stamp, s, BUSY), s.stamp());
     let both_down = case("every peer dead", first.clone())
@@ -65,6 +68,9 @@ fn refused(now: Now) -> Vec<Row> {
         case("a long request: the frame shrinks", c.first(format!("{CALL}{}", "z".repeat(1000)))),
         case("a request in a padded frame", c.first(CALL).padded_to(400)),
         case("a request with TCP options but no timestamp", c.first(CALL).options(&[1; 40])),
+        ends(row("a request of a client without window scaling", small.first(CALL)))
+            .sends(FirstRefused, answer(&small.first(CALL), small, BUSY).window(64_240))
+            .leaves(Where::Decided, small, small.flow(Target::Refused(ANSWER_BUSY))),
         case("a request with FIN", c.first(CALL).flags(ACK | FIN)).leaves(
             Where::Decided,
             c,

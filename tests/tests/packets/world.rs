@@ -128,9 +128,9 @@ impl Connection {
 
     /// The same client, had it offered this.
     pub(crate) fn offering(self, offered: &Options, key: Key, epoch: u32) -> Self {
-        let facts = cookie::facts(offered);
+        let agreed = cookie::agree(offered);
         let Made { cookie, stamp } =
-            cookie::make(key, &segment(self.from), self.isn, facts, offered.has_timestamp, epoch);
+            cookie::make(key, &segment(self.from), self.isn, &agreed, offered.has_timestamp, epoch);
         Self { cookie, stamp, ..self }
     }
 

@@ -83,7 +83,7 @@ pub(in crate::xdp) fn record(plan: &mut Plan) {
         }
         Target::Refused(answer) => {
             refused(function, answer);
-            let refusal = Refusal { sequence: plan.segment.acknowledgement, answer };
+            let refusal = Refusal { cookie: plan.segment.our_isn(), answer };
             plan.rewrite(Rewrite::AnswerInner(refusal), Verdict::BouncedRefused);
         }
     }
