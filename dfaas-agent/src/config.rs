@@ -11,6 +11,7 @@ mod planning;
 mod reader;
 pub(crate) mod setting;
 pub(crate) mod sources;
+pub(crate) mod untrusted;
 mod values;
 
 use std::{

@@ -14,6 +14,7 @@ pub(crate) mod remote;
 pub mod scalers;
 pub mod service;
 pub mod tree;
+pub(crate) mod untrusted;
 
 use std::fmt;
 

@@ -14,6 +14,7 @@
 //! * [`p2p`]: the overlay: discovery, broadcasts, direct messages between nodes
 //! * [`agent`]: the loop that joins them
 //! * [`status`], [`metrics`], [`http`]: what it says of itself
+//! * [`untrusted`]: all readers of what others say, for the fuzzer
 //! * [`cli`], [`logging`]: the commands of a node; `supervisor`: what systemd is told
 //!
 //! Load player, simulators and the program itself are crates of their own, below this folder.
@@ -46,3 +47,5 @@ mod sparse;
 pub mod status;
 pub mod strategy;
 mod supervisor;
+#[doc(hidden)]
+pub mod untrusted;

@@ -33,6 +33,7 @@ mod overlay;
 mod streams;
 mod swarm;
 mod tally;
+pub(crate) mod untrusted;
 
 pub use counters::{Count, Counters};
 pub use dht::DEFAULT_RENDEZVOUS;

@@ -147,6 +147,16 @@ impl Password {
     }
 }
 
+/// For the fuzzer.
+pub(crate) const READERS: &[dfaas_base::Reader] = &[("openfaas-list", openfaas_list)];
+
+fn openfaas_list(bytes: &[u8]) {
+    let Ok((functions, complaints)) = openfaas::list(bytes) else { return };
+    let mut names: Vec<_> = functions.iter().map(|function| &function.name).collect();
+    names.dedup();
+    assert_eq!(names.len(), functions.len(), "a function twice: {functions:?}, {complaints:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

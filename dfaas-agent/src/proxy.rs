@@ -16,6 +16,7 @@ mod settings;
 mod stage;
 mod stat;
 mod tables;
+pub(crate) mod untrusted;
 
 pub(crate) use self::render::server_timeout;
 pub use self::{

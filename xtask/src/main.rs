@@ -7,6 +7,7 @@ mod build_ebpf;
 mod check;
 mod ci;
 mod debian_root;
+mod fuzz;
 mod matrix;
 mod project;
 mod root;
@@ -76,6 +77,12 @@ enum Command {
     /// are unpacked into target/matrix/kernels and kept; consoles and logs of the guests are in target/matrix/logs.
     /// Fails if a call was lost, an answer was wrong, or a node runs in a lesser mode without saying why.
     Matrix(matrix::MatrixArgs),
+    /// Try every reader of what others say with made-up inputs
+    ///
+    /// Coverage-guided, on the stable compiler; what the targets are is in tests/fuzz. New inputs go to
+    /// target/fuzz/corpus/TARGET, one that ends in a panic, takes 10 s or 2 GB to target/fuzz/TARGET-*. Such an input stays in
+    /// tests/fuzz/corpus, where `cargo test` tries it from then on.
+    Fuzz(fuzz::FuzzArgs),
     /// Remove what emulated federations have left (needs root)
     ///
     /// Without a name: what is left of those whose process has died. With `--kept` also all that were left running by
@@ -133,6 +140,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Build(args) => build::run(&project, args),
         Command::Run(passed) => run::federation(&project, "run", &passed),
         Command::Test(args) => test::run(&project, &args),
+        Command::Fuzz(args) => fuzz::run(&project, &args),
         Command::CleanFederations(args) => run::clean(&project, &args),
         Command::Bench(passed) => run::federation(&project, "bench", &passed),
         Command::Matrix(args) => matrix::run(&project, &args),

@@ -32,11 +32,16 @@ pub(crate) enum Part {
     Interop,
     /// What makes the Debian roots of the clean-room test
     Roots,
+    /// What compiles the engine of `cargo xtask fuzz`
+    Fuzz,
 }
 
 impl Part {
     /// What an emulated federation needs.
     pub(crate) const OF_A_FEDERATION: [Self; 4] = [Self::Kernel, Self::Proxy, Self::Functions, Self::Tests];
+    /// What `cargo xtask test` needs.
+    pub(crate) const OF_THE_TESTS: [Self; 6] =
+        [Self::Kernel, Self::Proxy, Self::Functions, Self::Tests, Self::Interop, Self::Roots];
 }
 
 /// The command `cargo xtask setup`: the whole table, then the installation.

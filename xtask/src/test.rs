@@ -9,7 +9,7 @@ mod root_suites;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
     build::{self, BuildArgs, Profile},
@@ -50,7 +50,7 @@ struct Verdict {
 }
 
 pub(crate) fn run(project: &Project, args: &TestArgs) -> Result<()> {
-    setup::ensure(project, Part::value_variants(), args.no_install)?;
+    setup::ensure(project, &Part::OF_THE_TESTS, args.no_install)?;
     build::run(project, BuildArgs::of(Profile::Dev))?;
     if args.filters == [CLEAN_ROOM] {
         // What the room runs is compiled outside of it.

@@ -4,6 +4,6 @@ mod results;
 mod targets;
 
 pub use self::{
-    results::{read_results, write_result},
+    results::{read_result, read_results, write_result},
     targets::read_targets,
 };

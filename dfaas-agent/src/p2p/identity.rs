@@ -90,7 +90,7 @@ fn write(path: &Path, seed: &[u8; 32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn to_pem(seed: &[u8; 32]) -> anyhow::Result<String> {
+pub(super) fn to_pem(seed: &[u8; 32]) -> anyhow::Result<String> {
     // Without the public key the file is the one openssl writes, which the original agents read too.
     let key = KeypairBytes { secret_key: *seed, public_key: None };
     Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string())
@@ -123,7 +123,7 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 /// The seed in the first PEM block of a text.
-fn parse(text: &str) -> Result<[u8; 32], KeyError> {
+pub(super) fn parse(text: &str) -> Result<[u8; 32], KeyError> {
     let (_, rest) = text.split_once("-----BEGIN ").ok_or(KeyError::NoBlock)?;
     let (kind, rest) = rest.split_once("-----").ok_or(KeyError::NoBlock)?;
     let (body, _) = rest.split_once(&format!("-----END {kind}-----")).ok_or(KeyError::NoBlock)?;

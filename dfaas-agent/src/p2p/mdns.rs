@@ -34,6 +34,14 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const ANSWER_PAUSE: Duration = Duration::from_secs(1);
 const SIGHTINGS: usize = 64;
 
+/// What a packet tells a node that looks for others.
+pub(super) fn addresses_in(packet: &[u8]) -> Vec<Multiaddr> {
+    match Service::new(super::DEFAULT_RENDEZVOUS, "fuzz").map(|service| service.hear(packet)) {
+        Ok(Heard::Nodes(addresses)) => addresses,
+        _ => Vec::new(),
+    }
+}
+
 /// Nodes that somebody at `source` says there are.
 #[derive(Debug)]
 pub(super) struct Sighting {

@@ -62,7 +62,7 @@ pub fn read(file: &Path) -> anyhow::Result<BTreeSet<NodeId>> {
     parse(&text).with_context(|| shown.to_string())
 }
 
-fn parse(text: &str) -> Result<BTreeSet<NodeId>, BadLine> {
+pub(super) fn parse(text: &str) -> Result<BTreeSet<NodeId>, BadLine> {
     let mut nodes = BTreeSet::new();
     let mut bad: Option<BadLine> = None;
     for (at, line) in text.lines().enumerate() {

@@ -76,8 +76,7 @@ impl OpenFaas {
             bail!("answer {}: expected 200 OK", response.status());
         }
         let body = http_body::read(response, BODY_LIMIT_BYTES).await?;
-        let entries: Option<Vec<Value>> = serde_json::from_slice(&body).context("the answer is no JSON array")?;
-        let (functions, complaints) = deployed(entries.unwrap_or_default());
+        let (functions, complaints) = list(&body)?;
         self.complaints.report(complaints);
         Ok(functions)
     }
@@ -127,6 +126,12 @@ struct Status {
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(d).map(Option::unwrap_or_default)
+}
+
+/// What a gateway says of its functions; `null`: none.
+pub(super) fn list(body: &[u8]) -> Result<(Vec<DeployedFunction>, Vec<Complaint>)> {
+    let entries: Option<Vec<Value>> = serde_json::from_slice(body).context("the answer is no JSON array")?;
+    Ok(deployed(entries.unwrap_or_default()))
 }
 
 /// Each entry is judged alone, so that one odd function does not hide the others.

@@ -110,7 +110,7 @@ fn changed_weights(from: &Values, to: &Values) -> Weights {
 }
 
 /// Lines `0x562ad6def9c0 key value` of `show map`.
-fn map_entries(answer: &str) -> BTreeMap<String, String> {
+pub(super) fn map_entries(answer: &str) -> BTreeMap<String, String> {
     let entry = |line: &str| {
         let mut words = line.split_whitespace();
         let (reference, key, value) = (words.next()?, words.next()?, words.next()?);

@@ -132,6 +132,7 @@ pub(super) const ALL: &[Tool] = &[
         Version::Printed(&["--version"]),
         &[&["debootstrap"]],
     ),
+    tool(&["c++"], Part::Fuzz, "the engine of `cargo xtask fuzz`", Version::Printed(&["--version"]), &[&["g++"]]),
     Tool {
         presence: Presence::Optional,
         ..tool(&["tcpdump"], Part::Tests, "captures for bug reports", Version::Printed(&["--version"]), &[&["tcpdump"]])

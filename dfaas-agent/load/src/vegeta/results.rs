@@ -116,7 +116,8 @@ pub fn read_results(path: &Path) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-fn read_result(line: &str) -> Result<Record, String> {
+/// One line. The error says what was expected.
+pub fn read_result(line: &str) -> Result<Record, String> {
     let line: ResultLine = serde_json::from_str(line).map_err(|e| format!("{e}; expected a result as JSON"))?;
     let time = OffsetDateTime::parse(&line.timestamp, &Rfc3339)
         .map_err(|e| format!("timestamp {:?}: {e}, expected one as in RFC 3339", line.timestamp))?;
