@@ -109,6 +109,7 @@ pub(crate) struct PlatformConfig {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) embedded_address: SocketAddr,
     pub(crate) embedded_user: String,
+    pub(crate) embedded_folders: Vec<PathBuf>,
     /// Instead of the label `dfaas.maxrate`.
     pub(crate) rate_limits: BTreeMap<FunctionName, u32>,
 }
@@ -274,6 +275,7 @@ impl PlatformConfig {
             password_file,
             embedded_address: read.get(&keys::EMBEDDED_ADDRESS)?,
             embedded_user: read.get(&keys::EMBEDDED_USER)?,
+            embedded_folders: read.get(&keys::EMBEDDED_FOLDERS)?,
             rate_limits: read.get(&keys::RATE_LIMITS)?,
         })
     }

@@ -46,6 +46,8 @@ pub struct Startup {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) embedded_address: SocketAddr,
     pub(crate) embedded_user: String,
+    /// That functions may read, beside the usual ones.
+    pub(crate) embedded_folders: Vec<PathBuf>,
     /// Calls per second, in place of the functions' labels.
     pub(crate) max_rates: BTreeMap<FunctionName, u32>,
     pub(crate) state_dir: PathBuf,
@@ -64,6 +66,11 @@ pub trait Platform: Send + Sync {
     /// How often reading the functions met something it could not use.
     fn counters(&self) -> LeftOut {
         LeftOut::default()
+    }
+
+    /// What functions should be kept from and this machine cannot keep them from, each with the reason.
+    fn lacking(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// CPU time that calls have used so far, of functions whose processes the agent runs itself.

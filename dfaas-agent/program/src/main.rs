@@ -31,6 +31,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before anything else: it is between each call and its function, and before HAProxy.
+    if std::env::args_os().nth(1).is_some_and(|command| command == "function-init" || command == "server-init") {
+        return dfaas_confine::init::main();
+    }
     closed_pipe::end_quietly();
     let ended = match Cli::parse_from(arguments()).command {
         Command::Run(command) => command.run(),

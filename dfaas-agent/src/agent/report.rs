@@ -114,7 +114,9 @@ impl Agent {
         let down = self.proxy.view.borrow().gateway_down.then(|| "haproxy cannot connect to the gateway".to_owned());
         let wrong = view.error.clone().or(down);
         let healthy = wrong.is_none() && view.known;
-        let detail = wrong.unwrap_or_else(|| format!("{} functions", view.functions.len()));
+        let lacking = self.platform.lacking();
+        let lacking = if lacking.is_empty() { String::new() } else { format!(", without {}", lacking.join("; ")) };
+        let detail = wrong.unwrap_or_else(|| format!("{} functions{lacking}", view.functions.len()));
         Component { kind: self.config.platform.kind.name.into(), healthy, detail }
     }
 

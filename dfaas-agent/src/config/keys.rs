@@ -141,8 +141,11 @@ settings! {
         "File with that password");
     EMBEDDED_ADDRESS: SocketAddr = parsed, key("AGENT_EMBEDDED_ADDRESS", "127.0.0.1:8080", "ADDRESS:PORT",
         "Loopback address of the embedded platform's gateway");
-    EMBEDDED_USER: String = text, key("AGENT_EMBEDDED_USER", "nobody", "NAME",
-        "User that functions of the embedded platform run as, if the agent is root; root: no other user");
+    EMBEDDED_USER: String = text, key("AGENT_EMBEDDED_USER", "dynamic", "NAME",
+        "User that functions of the embedded platform run as, if the agent is root; dynamic: another one for each call; \
+         root: no other user");
+    EMBEDDED_FOLDERS: Vec<PathBuf> = list, key("AGENT_EMBEDDED_FOLDERS", "", "DIR,…",
+        "Folders that functions of the embedded platform may read, beside those of the system and of their programs");
     RATE_LIMITS: BTreeMap<FunctionName, u32> = rate_limits, key("AGENT_RATE_LIMITS", "", "FUNCTION=RATE,…",
         "Calls per second, instead of the label dfaas.maxrate");
     PROXY: ProxyKind = proxy_kind, key("AGENT_PROXY", "managed", "managed|external",

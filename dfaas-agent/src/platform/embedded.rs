@@ -1,13 +1,14 @@
 //! The embedded runner: an OpenFaaS-compatible gateway inside the agent, where a function is a program on
 //! this machine and a call is a process, in the manner of the OpenFaaS classic watchdog.
 //!
-//! Functions are trusted: they have the rights of the agent unless [`RunnerSettings::run_as`] says otherwise.
+//! Functions are strangers' programs: [`RunnerSettings::confine`] says how little they get.
 
 mod api;
 mod auth;
 mod bad_deployment;
 mod body;
 mod budget;
+mod confinement;
 mod cpu_time;
 mod deployment;
 mod function;
@@ -15,6 +16,7 @@ mod invoke;
 mod kind;
 mod password_file;
 mod process;
+mod quantity;
 mod refusal;
 mod registry;
 mod request_env;
@@ -38,8 +40,9 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use self::confinement::Confine;
 pub(super) use self::kind::KIND;
-use self::{body::BodyLimits, budget::Budget, function::Surroundings, registry::Registry};
+use self::{body::BodyLimits, budget::Budget, confinement::Confinement, function::Surroundings, registry::Registry};
 use super::{Credentials, DeployedFunction, Platform};
 use crate::{
     endpoint::Endpoint,
@@ -81,8 +84,10 @@ pub struct RunnerSettings {
     /// `PATH` of the functions, and where their programs are looked for.
     pub path: String,
     pub work_dir: PathBuf,
-    /// Costs a `fork` in place of the cheaper `posix_spawn`, and needs the right to change user.
+    /// Needs the right to change user.
     pub run_as: Option<RunAs>,
+    /// `None`: functions have the rights of this process, or those of `run_as`.
+    pub confine: Option<Confine>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +118,7 @@ impl RunnerSettings {
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             work_dir: PathBuf::from("/"),
             run_as: None,
+            confine: None,
         }
     }
 }
@@ -127,6 +133,7 @@ struct Runner {
     slots: Arc<Semaphore>,
     work_dir: PathBuf,
     run_as: Option<RunAs>,
+    confinement: Option<Arc<Confinement>>,
 }
 
 /// A running gateway. Dropping it stops it like [`Platform::stop`], without waiting.
@@ -161,13 +168,21 @@ impl Embedded {
             "address {address} of the embedded runner: expected a loopback address such as 127.0.0.1, \
              since whoever reaches it can start processes"
         );
-        if settings.run_as.map_or(geteuid().as_raw(), |run_as| run_as.uid) == 0 {
+        let own_users = settings.confine.as_ref().is_some_and(|confine| confine.own_users);
+        if !own_users && settings.run_as.map_or(geteuid().as_raw(), |run_as| run_as.uid) == 0 {
             tracing::warn!("functions of the embedded runner run as root; set a user for them");
         }
         let limits =
             ConnectionLimits { max: settings.max_connections, idle: settings.idle_timeout, grace: settings.grace };
         let credentials = settings.credentials.clone();
-        let runner = Arc::new(Runner::new(settings)?);
+        let confinement = match settings.confine.clone() {
+            Some(confine) => Some(Confinement::prepare(confine, settings.run_as, settings.max_calls).await?),
+            None => None,
+        };
+        for lacking in confinement.iter().flat_map(|confinement| confinement.lacking()) {
+            tracing::warn!("functions run without {lacking}");
+        }
+        let runner = Arc::new(Runner::new(settings, confinement)?);
         let context = || format!("address {address} of the embedded runner");
         let listener = TcpListener::bind(address).await.with_context(context)?;
         let address = listener.local_addr().with_context(context)?;
@@ -201,7 +216,7 @@ impl Embedded {
 }
 
 impl Runner {
-    fn new(settings: RunnerSettings) -> Result<Self> {
+    fn new(settings: RunnerSettings, confinement: Option<Arc<Confinement>>) -> Result<Self> {
         let timeout = settings.body_timeout;
         let around = Surroundings { path: settings.path, exec_timeout: settings.exec_timeout };
         let initial = if settings.deploy_shipped { registry::shipped()? } else { Vec::new() };
@@ -216,6 +231,7 @@ impl Runner {
             slots: Arc::new(Semaphore::new(settings.max_calls.clamp(1, Semaphore::MAX_PERMITS))),
             work_dir: settings.work_dir,
             run_as: settings.run_as,
+            confinement,
         })
     }
 }
@@ -236,6 +252,10 @@ impl Platform for Embedded {
         self.gateway.clone()
     }
 
+    fn lacking(&self) -> Vec<String> {
+        self.runner.confinement.iter().flat_map(|confinement| confinement.lacking().to_vec()).collect()
+    }
+
     fn cpu_times(&self) -> BTreeMap<FunctionName, Duration> {
         self.runner.registry.all().iter().map(|f| (f.name.clone(), f.calls.cpu.total())).collect()
     }
@@ -248,6 +268,9 @@ impl Platform for Embedded {
                 && let Err(error) = server.await
             {
                 tracing::warn!("the embedded runner ended badly: {error}");
+            }
+            if let Some(confinement) = &self.runner.confinement {
+                confinement.end();
             }
         })
     }

@@ -17,9 +17,10 @@ use graph::{Module, Uses};
 const LIST: &str = "xtask/layers.txt";
 
 /// The root file of every crate.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "dfaas-agent/src/lib.rs",
     "dfaas-agent/base/src/lib.rs",
+    "dfaas-agent/confine/src/lib.rs",
     "dfaas-agent/load/src/lib.rs",
     "dfaas-agent/plot/src/lib.rs",
     "dfaas-agent/program/src/main.rs",

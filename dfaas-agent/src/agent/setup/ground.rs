@@ -121,6 +121,7 @@ fn startup(config: &Config) -> Startup {
         credentials,
         embedded_address: p.embedded_address,
         embedded_user: p.embedded_user.clone(),
+        embedded_folders: p.embedded_folders.clone(),
         max_rates: p.rate_limits.clone(),
         state_dir: config.state_dir.clone(),
     }

@@ -40,9 +40,9 @@ pub(super) struct Deployment {
 #[serde(default)]
 pub(super) struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<String>,
+    pub(super) memory: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<String>,
+    pub(super) cpu: Option<String>,
 }
 
 fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(d: D) -> Result<T, D::Error> {

@@ -17,8 +17,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     bad_deployment::BadDeployment,
+    confinement::MEMORY_BYTES,
     cpu_time::CpuTime,
     deployment::{Deployment, NAMESPACE, Status},
+    quantity,
     words::{self, BadCommand},
 };
 use crate::{
@@ -109,6 +111,17 @@ impl Function {
         })
     }
 
+    /// For all processes of a call.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let limit = self.deployment.limits.as_ref().and_then(|limits| quantity::bytes(limits.memory.as_deref()?));
+        limit.unwrap_or(MEMORY_BYTES)
+    }
+
+    /// Thousandths of a processor; `None`: all there are.
+    pub(super) fn millicpus(&self) -> Option<u64> {
+        quantity::thousandths(self.deployment.limits.as_ref()?.cpu.as_deref()?)
+    }
+
     pub(super) fn deployed(&self) -> DeployedFunction {
         DeployedFunction { name: self.name.clone(), max_rate: self.max_rate, timeout: self.timeout, replicas: 1 }
     }
@@ -135,11 +148,16 @@ impl Function {
         }
     }
 
-    /// What the deployment asks for and no plain process can give.
+    /// What the deployment asks for and this platform does not give, or does not understand.
     pub(super) fn without_effect(&self) -> Vec<&'static str> {
         let deployment = &self.deployment;
+        let limits = deployment.limits.as_ref();
         let asked = [
-            ("limits", deployment.limits.is_some()),
+            (
+                "limits.memory",
+                limits.is_some_and(|l| l.memory.as_deref().is_some_and(|m| quantity::bytes(m).is_none())),
+            ),
+            ("limits.cpu", limits.is_some_and(|l| l.cpu.is_some()) && self.millicpus().is_none()),
             ("requests", deployment.requests.is_some()),
             ("constraints", !deployment.constraints.is_empty()),
             ("readOnlyRootFilesystem", deployment.read_only_root_filesystem),

@@ -1,6 +1,7 @@
 //! `/function/<name>`: one call, from the request to the response.
 
 use std::{
+    ffi::OsString,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -18,9 +19,10 @@ use tokio::{
 
 use super::{
     Runner, body,
+    confinement::{Place, Start},
     deployment::NAMESPACE,
     function::Function,
-    process::{self, Limits, Output, RunError},
+    process::{self, Input, Limits, Output, RunError},
     refusal::Refusal,
     request_env,
 };
@@ -38,12 +40,12 @@ pub(super) async fn invoke(State(runner): State<Arc<Runner>>, request: Request) 
     let query = parts.uri.query().unwrap_or_default();
     let variables = request_env::variables(&parts.method, path, query, &parts.headers, body.bytes.len())?;
     let _slots = slots(&runner, &function)?;
+    let (mut command, order, place) = command(&runner, &function, variables)?;
     function.calls.started.fetch_add(1, Relaxed);
-    let mut command = command(&runner, &function);
-    command.envs(variables);
     let limits = Limits { timeout: function.exec_timeout, stdout_bytes: runner.max_response_bytes };
     let start = Instant::now();
-    let run = process::run(&mut command, body, runner.budget.lease(), &limits, &function.calls.cpu);
+    let run =
+        process::run(&mut command, Input { order, body }, place, runner.budget.lease(), &limits, &function.calls.cpu);
     let output = run.await.map_err(|error| {
         let counter =
             if matches!(error, RunError::TimedOut(_)) { &function.calls.timed_out } else { &function.calls.failed };
@@ -118,14 +120,31 @@ fn slots(runner: &Runner, function: &Function) -> Result<Slots, Refusal> {
     Ok((take(&runner.slots, StatusCode::SERVICE_UNAVAILABLE, "the node")?, own))
 }
 
-fn command(runner: &Runner, function: &Function) -> Command {
-    let mut command = Command::new(&function.program);
-    command.args(&function.arguments).current_dir(&runner.work_dir);
-    command.env_clear().env("PATH", &function.path).envs(&function.deployment.env_vars);
+/// The command, what it reads first, and where it runs.
+fn command(
+    runner: &Runner,
+    function: &Function,
+    variables: Vec<(String, OsString)>,
+) -> Result<(Command, Vec<u8>, Option<Place>), Refusal> {
+    let own = function.deployment.env_vars.iter().map(|(name, value)| (name.clone(), value.into()));
+    let path = std::iter::once(("PATH".to_owned(), function.path.clone().into()));
+    let start = Start {
+        program: &function.program,
+        arguments: &function.arguments,
+        environment: path.chain(own).chain(variables).collect(),
+        work_dir: &runner.work_dir,
+    };
+    if let Some(confinement) = &runner.confinement {
+        let place = confinement.place(function.memory_bytes(), function.millicpus());
+        let place = place.map_err(|error| Refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
+        return Ok((confinement.command(), place.order(&start), Some(place)));
+    }
+    let mut command = Command::new(start.program);
+    command.args(start.arguments).env_clear().envs(start.environment).current_dir(start.work_dir);
     if let Some(run_as) = runner.run_as {
         command.uid(run_as.uid).gid(run_as.gid);
     }
-    command
+    Ok((command, Vec::new(), None))
 }
 
 /// The type is the function's own setting, or that of the request, as the watchdog does it.

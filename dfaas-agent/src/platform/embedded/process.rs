@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     body::Body,
     budget::{Exhausted, Lease},
+    confinement::Place,
     cpu_time::CpuTime,
 };
 
@@ -85,20 +86,34 @@ impl AsRef<[u8]> for Stdout {
     }
 }
 
-/// Runs `command` in a process group of its own. However this ends, also by dropping the future, the group
-/// is killed. A process that leaves its group (`setsid`) escapes.
+/// What a process is given to read: an order to obey first, if it is one that does, and the body.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) order: Vec<u8>,
+    pub(super) body: Body,
+}
+
+impl Input {
+    fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.body.bytes.is_empty()
+    }
+}
+
+/// Runs `command` in a process group of its own. However this ends, also by dropping the future, the group is killed, and with
+/// it all that runs in the call's place. Without a control group a process that leaves its process group (`setsid`) escapes.
 pub(super) async fn run(
     command: &mut Command,
-    input: Body,
+    input: Input,
+    place: Option<Place>,
     lease: Lease,
     limits: &Limits,
     cpu: &CpuTime,
 ) -> Result<Output, RunError> {
     // No pre_exec closure and no change of user unless asked for: the standard library then uses posix_spawn.
     command.process_group(0).kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if input.bytes.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     let mut child = command.spawn().map_err(RunError::Start)?;
-    let mut group = Group::of(child.id());
+    let mut group = Ends::of(child.id(), place);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
 
     let work = async {
@@ -125,34 +140,40 @@ pub(super) async fn run(
     Err(error)
 }
 
-/// A process group, killed once.
-struct Group(Option<Pid>);
+/// A process group, killed once, and the place of the call.
+struct Ends {
+    group: Option<Pid>,
+    place: Option<Place>,
+}
 
-impl Group {
-    fn of(leader: Option<u32>) -> Self {
-        Self(leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw))
+impl Ends {
+    fn of(leader: Option<u32>, place: Option<Place>) -> Self {
+        Self { group: leader.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw), place }
     }
 
     /// May come right after the leader was reaped: the kernel gives numbers out in a circle, so this one
     /// is not another group's yet.
     fn kill(&mut self) {
-        if let Some(group) = self.0.take() {
+        if let Some(group) = self.group.take() {
             // ESRCH: nobody is left, which is the usual case.
             let _ = killpg(group, Signal::SIGKILL);
+            self.place.as_ref().map(Place::kill);
         }
     }
 }
 
-impl Drop for Group {
+impl Drop for Ends {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
 /// A function need not read its input: a closed pipe is no error.
-async fn feed(stdin: Option<ChildStdin>, input: Body) {
+async fn feed(stdin: Option<ChildStdin>, input: Input) {
     let Some(mut stdin) = stdin else { return };
-    let _ = stdin.write_all(&input.bytes).await;
+    if stdin.write_all(&input.order).await.is_ok() {
+        let _ = stdin.write_all(&input.body.bytes).await;
+    }
 }
 
 async fn read_all(source: Option<impl AsyncRead + Unpin>, mut lease: Lease, limit: usize) -> Result<Stdout, RunError> {
