@@ -67,6 +67,8 @@ pub(crate) struct NodeConfig {
     pub(crate) host: Host,
     /// What clients call.
     pub(crate) service: SocketAddrV4,
+    /// That address was set, so that nothing listens at others for clients.
+    pub(crate) service_alone: bool,
     /// Where peers' proxies send calls.
     pub(crate) peer_port: u16,
 }
@@ -168,6 +170,7 @@ impl Config {
             node: NodeConfig {
                 host: addresses.node,
                 service: SocketAddrV4::new(addresses.service, read.get(&keys::SERVICE_PORT)?),
+                service_alone: read.get(&keys::SERVICE_ADDRESS)?.is_some(),
                 peer_port: read.get(&keys::PEER_PORT)?,
             },
             overlay,

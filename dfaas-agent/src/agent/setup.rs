@@ -98,11 +98,14 @@ fn proxy_settings(
 ) -> ProxySettings {
     let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
     let placed = mode == Mode::Handoff;
+    let own = config.node.service;
+    let service = if config.node.service_alone { own.into() } else { any(own.port()) };
     ProxySettings {
         node: node.clone(),
         host: config.node.host.clone(),
-        service: vec![any(config.node.service.port()), any(config.node.peer_port)],
+        service: vec![service, any(config.node.peer_port)],
         placed: placed.then_some(config.kernel.placed.into()),
+        placed_for: placed.then_some(config.node.service.into()),
         handoff: placed.then_some(config.kernel.handoff.into()),
         sticky: config.proxy.sticky,
         stages: config.planning.pace == Pace::Stages,
@@ -111,6 +114,8 @@ fn proxy_settings(
         exporter: None,
         run_dir: config.run_dir.join("haproxy"),
         program: config.proxy.binary.clone(),
+        // Also of an agent whose file was replaced since it started.
+        init: Some("/proc/self/exe".into()),
         user: None,
         instance: match config.proxy.kind {
             ProxyKind::Managed => Instance::Managed,

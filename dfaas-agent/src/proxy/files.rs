@@ -1,7 +1,9 @@
 //! The files HAProxy loads: a candidate is staged and checked beside them, then takes their place.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -70,11 +72,13 @@ fn write_all(dir: &Path, config: &Path, rendered: &Rendered) -> Result<(), Proxy
 }
 
 fn replace(path: &Path, text: &[u8]) -> Result<(), ProxyError> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
+    // A new file under a name that nobody can foresee: HAProxy's user may write into the folder.
     let write = || -> io::Result<()> {
-        fs::write(&new, text)?;
-        fs::rename(&new, path)
+        let mut new = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+        new.write_all(text)?;
+        new.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        new.persist(path)?;
+        Ok(())
     };
     write().map_err(ProxyError::io("write", path))
 }

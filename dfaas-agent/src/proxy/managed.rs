@@ -3,6 +3,7 @@
 
 mod master;
 mod paths;
+mod rights;
 
 use std::{
     fs, io,

@@ -21,6 +21,9 @@ pub struct ProxySettings {
     pub service: Vec<SocketAddr>,
     /// Listener for connections the kernel placed on this node.
     pub placed: Option<SocketAddr>,
+    /// What clients call: the local address of such a connection, which no process of this machine can have at that listener.
+    /// `None`: any may connect.
+    pub placed_for: Option<SocketAddr>,
     /// Listener for connections a peer's kernel handed to this node.
     pub handoff: Option<SocketAddr>,
     /// Keep handed-off connections open after the first answer.
@@ -36,6 +39,9 @@ pub struct ProxySettings {
     pub run_dir: PathBuf,
     /// The `haproxy` binary.
     pub program: PathBuf,
+    /// The program that becomes HAProxy when its first argument is `server-init`, without rights but that to low ports;
+    /// `None`: HAProxy is started as it is, with the rights of this process.
+    pub init: Option<PathBuf>,
     /// User and group of the workers; `None`: those of the agent.
     pub user: Option<(String, String)>,
     pub instance: Instance,
@@ -144,6 +150,7 @@ pub(super) fn example() -> ProxySettings {
         host: "10.0.0.1".parse().unwrap(),
         service: vec!["0.0.0.0:80".parse().unwrap()],
         placed: Some("127.0.0.1:10080".parse().unwrap()),
+        placed_for: Some("10.0.0.1:80".parse().unwrap()),
         handoff: Some("127.0.0.1:10081".parse().unwrap()),
         sticky: false,
         stages: false,
@@ -152,6 +159,7 @@ pub(super) fn example() -> ProxySettings {
         exporter: None,
         run_dir: "/run/dfaas".into(),
         program: "haproxy".into(),
+        init: None,
         user: None,
         instance: Instance::Managed,
     }

@@ -133,7 +133,9 @@ impl Node {
             gateway_port: 8080,
             exporter: None,
             run_dir: dir.path().to_path_buf(),
+            placed_for: None,
             program: "haproxy".into(),
+            init: None,
             user: None,
             instance: Instance::Managed,
         };

@@ -99,7 +99,9 @@ fn settings(random: &mut StdRng, dir: &Path) -> ProxySettings {
         gateway_port: 8080,
         exporter: random.random_bool(0.5).then(|| "127.0.0.1:8405".parse().unwrap()),
         run_dir: dir.to_path_buf(),
+        placed_for: random.random_bool(0.5).then(|| "192.0.2.1:80".parse().unwrap()),
         program: "haproxy".into(),
+        init: None,
         user: random.random_bool(0.3).then(|| ("nobody".to_owned(), "nogroup".to_owned())),
         instance: if random.random() { Instance::Managed } else { Instance::External(external) },
     }

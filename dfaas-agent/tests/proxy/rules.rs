@@ -76,6 +76,27 @@ async fn a_head_beyond_the_limits_or_with_a_method_for_proxies_is_refused_and_no
 }
 
 #[tokio::test]
+async fn no_process_of_this_machine_reaches_the_listener_for_placed_connections() {
+    let mut node = Node::new().await;
+    // As the kernel's sockets are: to the service's address, at a listener that has another port.
+    node.settings.placed_for = Some(node.service());
+    let proxy = node.start(&node.decision(&[("figlet", local_first(Some(1.0)))])).await;
+    for source in [node.ip(1), node.ip(99)] {
+        // The end may come before the connection is known to stand.
+        if let Ok(mut connection) = Connection::from(node.placed(), Some(source)).await {
+            let answer = connection.send("GET /function/figlet HTTP/1.1", b"").await;
+            assert!(answer.is_err(), "{answer:?} from {source}");
+        }
+    }
+    assert_eq!(node.gateway.calls(), 0);
+    proxy.stop(Duration::ZERO).await.unwrap();
+    node.settings.placed_for = node.settings.placed;
+    let proxy = node.start(&node.decision(&[("figlet", local_first(Some(1.0)))])).await;
+    assert_eq!(call(node.placed(), "GET /function/figlet HTTP/1.1").await.status, 200);
+    proxy.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_local_answer_names_this_node_and_the_client_is_told_to_the_function() {
     let node = Node::new().await;
     let proxy = node.start(&node.decision(&[("figlet", local_first(None))])).await;

@@ -11,6 +11,7 @@ mod modes;
 mod nat;
 mod planned;
 mod reaction;
+mod rights;
 mod serving;
 mod steady;
 mod survival;

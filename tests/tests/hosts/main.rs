@@ -125,6 +125,10 @@ fn the_unit_is_sound_and_as_closed_as_the_documentation_says() {
     let Some(bed) = Bed::installed() else { return };
     let verified = bed.run("systemd-analyze verify /etc/systemd/system/dfaas-agent.service 2>&1");
     assert_eq!(verified.trim(), "");
+    assert_serves(&bed, "before");
+    // CAP_NET_BIND_SERVICE is all that HAProxy has of the unit's rights.
+    let rights = bed.run("for pid in $(pgrep -u dfaas -x haproxy); do grep CapEff /proc/$pid/status; done");
+    assert!(!rights.is_empty() && rights.lines().all(|line| line == "CapEff:\t0000000000000400"), "{rights}");
     let text = bed.run("systemd-analyze security --no-pager dfaas-agent");
     let line = text.lines().find(|line| line.contains("Overall exposure level")).unwrap_or_else(|| panic!("{text}"));
     let figure: f64 = line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();

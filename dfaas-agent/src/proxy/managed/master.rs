@@ -1,6 +1,6 @@
 //! The master process: our child, or one that a former agent left.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{ffi::OsString, fs, io::Write, process::Stdio, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -11,7 +11,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Paths, ProxyError};
+use super::{Paths, ProxyError, rights};
 
 const POLL: Duration = Duration::from_millis(200);
 
@@ -35,24 +35,37 @@ impl Master {
 
     pub(super) fn spawn(paths: &Paths) -> Result<Self, ProxyError> {
         // A file, not a pipe: HAProxy goes on writing when the agent is gone.
-        let log = fs::OpenOptions::new().create(true).append(true).open(&paths.log);
-        let log = log.map_err(ProxyError::io("open", &paths.log))?;
+        let log = paths.open_log().map_err(ProxyError::io("open", &paths.log))?;
         let errors = log.try_clone().map_err(ProxyError::io("open", &paths.log))?;
-        let child = Command::new(&paths.program)
-            .arg("-W")
-            .arg("-f")
-            .arg(&paths.config)
-            .arg("-p")
-            .arg(&paths.pid_file)
-            .arg("-S")
-            .arg(format!("unix@{},mode,600", paths.master_socket.display()))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            // Ctrl-C in the agent's terminal is not meant for HAProxy.
-            .process_group(0)
-            .spawn()
-            .map_err(ProxyError::io("run", &paths.program))?;
+        let arguments: [OsString; 7] = [
+            "-W".into(),
+            "-f".into(),
+            paths.config.clone().into(),
+            "-p".into(),
+            paths.pid_file.clone().into(),
+            "-S".into(),
+            format!("unix@{},mode,600", paths.master_socket.display()).into(),
+        ];
+        let order = match &paths.init {
+            Some(_) => rights::order(paths, &arguments)?.encode(),
+            None => Vec::new(),
+        };
+        let mut command = match &paths.init {
+            Some(init) => Command::new(init),
+            None => Command::new(&paths.program),
+        };
+        match &paths.init {
+            Some(_) => command.arg("server-init").stdin(Stdio::piped()),
+            None => command.args(arguments).stdin(Stdio::null()),
+        };
+        // Ctrl-C in the agent's terminal is not meant for HAProxy.
+        command.stdout(log).stderr(errors).process_group(0);
+        let mut child = command.spawn().map_err(ProxyError::io("run", &paths.program))?;
+        if let Some(stdin) = child.stdin.take() {
+            // Less than a pipe holds.
+            let written = stdin.into_owned_fd().and_then(|fd| fs::File::from(fd).write_all(&order));
+            written.map_err(ProxyError::io("run", &paths.program))?;
+        }
         let pid = child.id().unwrap_or(0);
         tracing::debug!(pid, "started haproxy");
         Ok(Self { pid, process: Process::Child(child) })

@@ -1,6 +1,6 @@
 //! The files and sockets of one instance, and what they tell about it.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::PathBuf, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -21,6 +21,9 @@ const LOG_MAX_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     pub(super) program: PathBuf,
+    pub(super) init: Option<PathBuf>,
+    pub(super) dir: PathBuf,
+    pub(super) tables_socket: PathBuf,
     pub(super) config: PathBuf,
     pub(super) master_socket: PathBuf,
     pub(super) runtime_socket: PathBuf,
@@ -32,6 +35,9 @@ impl Paths {
     pub(super) fn of(settings: &ProxySettings) -> Self {
         Self {
             program: settings.program.clone(),
+            init: settings.init.clone(),
+            dir: settings.run_dir.clone(),
+            tables_socket: settings.tables_socket(),
             config: settings.config_file(),
             master_socket: settings.master_socket(),
             runtime_socket: settings.runtime_socket(),
@@ -63,6 +69,11 @@ impl Paths {
         }
     }
 
+    /// Not through a link: HAProxy's user may write into the folder.
+    pub(super) fn open_log(&self) -> io::Result<fs::File> {
+        fs::OpenOptions::new().create(true).append(true).custom_flags(nix::libc::O_NOFOLLOW).open(&self.log)
+    }
+
     pub(super) fn log_length(&self) -> u64 {
         fs::metadata(&self.log).map_or(0, |data| data.len())
     }
@@ -77,7 +88,7 @@ impl Paths {
     /// HAProxy appends, so an emptied file goes on from its start.
     pub(super) fn bound_log(&self) {
         if self.log_length() > LOG_MAX_BYTES
-            && let Err(err) = fs::OpenOptions::new().write(true).open(&self.log).and_then(|file| file.set_len(0))
+            && let Err(err) = self.open_log().and_then(|file| file.set_len(0))
         {
             tracing::warn!("cannot empty {}: {err}", self.log.display());
         }

@@ -29,6 +29,12 @@ pub(super) fn render(text: &mut Text, settings: &ProxySettings) {
     if let Some(address) = settings.placed {
         text.section("frontend fe_placed");
         text.line(bind(address));
+        // A connection that the kernel has placed is to what the client called; one from a process of this machine, which
+        // could go past the limits here, is to the listener's own address.
+        if let Some(called) = settings.placed_for {
+            let (address, port) = (called.ip(), called.port());
+            text.line(format!("tcp-request connection reject unless {{ dst {address} }} {{ dst_port {port} }}"));
+        }
         // On HTTP/2 every request would count as the first of its connection.
         text.line("option disable-h2-upgrade");
         // A full node lets go of the client, so that the kernel places its next request.
