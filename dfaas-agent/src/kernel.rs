@@ -4,7 +4,7 @@
 //! * [`object`]: the programs as an ELF image, fitted to the running kernel ([`btf`], [`kfunc`])
 //! * [`load`]: load, attach, take over, detach ([`pins`])
 //! * [`tables`]: typed handles of the maps, the only place that knows their names
-//! * [`secrets`], [`clock`], [`network`], [`next_hops`]: what the maps are filled with besides
+//! * [`secrets`], [`clock`], [`network`], [`next_hops`], [`sockets`]: what the maps are filled with besides
 //! * [`firewall`]: placed connections kept apart from connection tracking
 //! * [`plan`]: a decision as map contents; [`mirror`]: the difference written, through the operations in [`maps`]
 
@@ -22,4 +22,5 @@ pub mod object;
 pub mod pins;
 pub(crate) mod plan;
 pub(crate) mod secrets;
+pub(crate) mod sockets;
 pub mod tables;

@@ -150,7 +150,7 @@ impl KernelPlane {
         }
     }
 
-    /// Frees the numbers of peers that nobody has heard of for long.
+    /// Forgets peers that nobody has heard of for long.
     pub(super) fn forget(&mut self, nodes: &[NodeId]) -> Result<()> {
         self.active.as_mut().map_or(Ok(()), |active| active.obedience.forget(nodes))
     }

@@ -1,7 +1,10 @@
 //! The operations on maps by which the kernel is told what to do, apart from the maps themselves: so that what the agent
 //! makes of them can be tested without a kernel.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use anyhow::Result;
 use dfaas_common::{
@@ -35,6 +38,11 @@ pub(crate) trait Maps {
 
     fn answer(&self, index: u32) -> Result<Answer>;
     fn set_answer(&mut self, index: u32, answer: &Answer) -> Result<()>;
+
+    /// Peers that a forwarded connection names, or a decision that was looked at since `since_ns` (monotonic clock).
+    fn named_peers(&self, since_ns: u64) -> BTreeSet<u32>;
+    /// Addresses at this end of the machine's TCP connections.
+    fn socket_addresses(&self) -> Result<BTreeSet<Ipv4Addr>>;
 
     /// Forgets forwarded connections that have been silent for too long at `now_ns` (monotonic clock); how many, and how many
     /// are left.
@@ -84,6 +92,12 @@ impl Maps for Tables {
     }
     fn set_answer(&mut self, index: u32, answer: &Answer) -> Result<()> {
         self.set_answer(index, answer)
+    }
+    fn named_peers(&self, since_ns: u64) -> BTreeSet<u32> {
+        self.named_peers(since_ns)
+    }
+    fn socket_addresses(&self) -> Result<BTreeSet<Ipv4Addr>> {
+        super::sockets::addresses()
     }
     fn sweep(&mut self, now_ns: u64, patience: &Patience) -> Result<(usize, usize)> {
         self.sweep(now_ns, patience)

@@ -38,6 +38,8 @@ pub(crate) struct Mirror<M> {
     peers: BTreeMap<NodeId, PeerEntry>,
     /// Entries of a former agent whose nodes are not known yet, by tunnel address.
     inherited: BTreeMap<AddressV4, PeerEntry>,
+    /// Entries of peers that are gone, by number: nobody else gets it while something may name it.
+    retired: BTreeMap<u32, Peer>,
     control: Control,
     answers: [(u32, Answer); 2],
     aliases: (Ipv4Addr, u8),
@@ -56,14 +58,17 @@ impl<M: Maps> Mirror<M> {
                 routes.insert(name, route);
             }
         }
-        let inherited =
-            maps.peers().into_iter().map(|(number, peer)| (peer.tunnel, PeerEntry { number, peer })).collect();
+        // Of those without keys the former agent had taken its leave.
+        let (left, retired): (Vec<_>, Vec<_>) =
+            maps.peers().into_iter().partition(|(_, peer)| peer.receive[0].epoch != 0);
+        let inherited = left.into_iter().map(|(number, peer)| (peer.tunnel, PeerEntry { number, peer })).collect();
+        let retired = retired.into_iter().collect();
         let answers = [(ANSWER_BUSY, answer(BUSY)?), (ANSWER_UNAVAILABLE, answer(UNAVAILABLE)?)];
         answers.iter().try_for_each(|(index, answer)| maps.set_answer(*index, answer))?;
         // Whoever was draining has gone.
         let control = Control { draining: 0, layout: LAYOUT_VERSION, ..maps.control()? };
         let peers = BTreeMap::new();
-        let mut mirror = Self { maps, functions, routes, peers, inherited, control, answers, aliases, burst };
+        let mut mirror = Self { maps, functions, routes, peers, inherited, retired, control, answers, aliases, burst };
         mirror.maps.set_control(&control)?;
         mirror.rotate_cookie_key(now_ns)?;
         Ok(mirror)

@@ -1,6 +1,6 @@
 //! Typed handles of the maps: the only place that knows their names and shapes.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -12,7 +12,7 @@ use dfaas_common::{
     counters::{FunctionCounters, PairCounters, VerdictCounter, pair_index},
     decided::{self, BUSY, Decision, EMPTY, SETS, Set, WAYS},
     event::Event,
-    flow::{Flow, FlowKey, Patience},
+    flow::{Flow, FlowKey, Patience, Target},
     http::Name,
     maps,
     peer::Peer,
@@ -190,6 +190,16 @@ impl Tables {
             let filled = set.marks.into_iter().zip(set.ways).filter(|(mark, _)| *mark > BUSY);
             filled.map(|(_, Decision { key, flow, .. })| (key, flow))
         })
+    }
+
+    /// Peers that a live forwarded connection names, or a decision that was looked at since `since_ns` (monotonic clock).
+    pub fn named_peers(&self, since_ns: u64) -> BTreeSet<u32> {
+        let recent = self.decided().filter(|(_, flow)| flow.last_ns >= since_ns);
+        let peer = |(_, flow): (FlowKey, Flow)| match Target::from(flow.target) {
+            Target::Peer(number) => Some(number),
+            _ => None,
+        };
+        self.forwarded().chain(recent).filter_map(peer).collect()
     }
 
     /// For tests: what XDP would have recorded.

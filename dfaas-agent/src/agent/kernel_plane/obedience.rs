@@ -262,7 +262,8 @@ impl<M: Maps> Obedience<M> {
         let forgotten = |since: &Instant| time.now.duration_since(*since) > MEMORY;
         let revoked: Vec<NodeId> =
             self.revoked.extract_if(.., |_, since| forgotten(since)).map(|(node, _)| node).collect();
-        self.forget(&revoked)
+        self.forget(&revoked)?;
+        self.mirror.release(time.ns.saturating_sub(ns(MEMORY)))
     }
 
     /// Ends all traffic with a node that may take part no more. Its number is kept for a while.
@@ -277,7 +278,7 @@ impl<M: Maps> Obedience<M> {
         self.revoked.remove(node);
     }
 
-    /// Frees the numbers of peers that nobody has heard of for long.
+    /// Forgets peers that nobody has heard of for long.
     pub(super) fn forget(&mut self, nodes: &[NodeId]) -> Result<()> {
         nodes.iter().try_for_each(|node| {
             self.written.remove(node);

@@ -1,6 +1,9 @@
 //! Maps in memory, with faults on demand.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use anyhow::{Context as _, bail};
 
@@ -15,6 +18,9 @@ pub(crate) struct Twin {
     pub(crate) answers: BTreeMap<u32, Answer>,
     /// Numbers of functions whose buckets were reset.
     pub(crate) reset: Vec<u32>,
+    /// Peers that flows name, and local addresses of sockets.
+    pub(crate) named: BTreeSet<u32>,
+    pub(crate) sockets: BTreeSet<Ipv4Addr>,
     /// Idle and live connections that a sweep finds.
     pub(crate) flows: (usize, usize),
     /// Writing these fails.
@@ -102,6 +108,14 @@ impl Maps for Twin {
         self.writes += 1;
         self.answers.insert(index, *answer);
         Ok(())
+    }
+
+    fn named_peers(&self, _since_ns: u64) -> BTreeSet<u32> {
+        self.named.clone()
+    }
+
+    fn socket_addresses(&self) -> Result<BTreeSet<Ipv4Addr>> {
+        Ok(self.sockets.clone())
     }
 
     fn sweep(&mut self, _now_ns: u64, _patience: &Patience) -> Result<(usize, usize)> {

@@ -76,13 +76,22 @@ impl<M: Maps> Mirror<M> {
         let entry = if let Some(entry) = self.inherited.remove(&tunnel.into()) {
             entry
         } else {
-            let taken = |n| self.peers.values().chain(self.inherited.values()).any(|e| e.number == n);
-            let number = (0..MAX_PEERS as u32).find(|n| !taken(*n))?;
-            PeerEntry { number, peer: Peer::default() }
+            let number = self.number_at(tunnel.into()).or_else(|| self.free_number())?;
+            PeerEntry { number, peer: self.retired.remove(&number).unwrap_or_default() }
         };
         let number = entry.number;
         self.peers.insert(node.clone(), entry);
         Some(number)
+    }
+
+    /// Of a peer that is gone, whose tunnel ended there: what names it means that machine.
+    fn number_at(&self, tunnel: AddressV4) -> Option<u32> {
+        self.retired.iter().find(|(_, peer)| peer.tunnel == tunnel).map(|(number, _)| *number)
+    }
+
+    fn free_number(&self) -> Option<u32> {
+        let is_held = |n| self.peers.values().chain(self.inherited.values()).any(|entry| entry.number == n);
+        (0..MAX_PEERS as u32).find(|n| !is_held(*n) && !self.retired.contains_key(n))
     }
 
     /// What the peer must put on packets to us. Drawn at first call.
@@ -139,19 +148,48 @@ impl<M: Maps> Mirror<M> {
         self.maps.set_peer(entry.number, &entry.peer)
     }
 
-    /// Takes a peer out of the maps and frees its number.
+    /// Forgets a peer. Its number is free at once only if nothing can name it.
     pub(crate) fn remove_peer(&mut self, node: &NodeId) -> Result<()> {
         let Some(entry) = self.peers.remove(node) else { return Ok(()) };
         self.write_addresses()?;
-        self.maps.remove_peer(entry.number)
+        self.retire(entry)
     }
 
-    /// Takes peers out that a former agent knew and nobody has heard of since; how many.
+    /// Forgets the peers that a former agent knew and nobody has heard of since; how many.
     pub(crate) fn forget_inherited(&mut self) -> Result<usize> {
         let forgotten = std::mem::take(&mut self.inherited);
         self.write_addresses()?;
-        forgotten.values().try_for_each(|entry| self.maps.remove_peer(entry.number))?;
-        Ok(forgotten.len())
+        let count = forgotten.len();
+        forgotten.into_values().try_for_each(|entry| self.retire(entry))?;
+        Ok(count)
+    }
+
+    /// Its entry stays, dead and without keys: connections that name its number must not become another's.
+    fn retire(&mut self, PeerEntry { number, peer }: PeerEntry) -> Result<()> {
+        if peer.tunnel == AddressV4::UNSPECIFIED {
+            return Ok(());
+        }
+        let peer = Peer { send: Seal::default(), receive: Default::default(), state: DEAD, ..peer };
+        self.retired.insert(number, peer);
+        self.maps.set_peer(number, &peer)
+    }
+
+    /// Frees the numbers of peers that were written last before `before_ns` (monotonic clock), unless a connection names them
+    /// yet, forwarded or taken.
+    pub(crate) fn release(&mut self, before_ns: u64) -> Result<()> {
+        let old = |(number, peer): (&u32, &Peer)| (peer.expires_ns < before_ns).then_some(*number);
+        let old: Vec<u32> = self.retired.iter().filter_map(old).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let (named, sockets) = (self.maps.named_peers(before_ns), self.maps.socket_addresses()?);
+        for number in old {
+            if !named.contains(&number) && !sockets.contains(&self.alias_of(number)) {
+                self.maps.remove_peer(number)?;
+                self.retired.remove(&number);
+            }
+        }
+        Ok(())
     }
 
     /// All peers that have been written, also those of a former agent.

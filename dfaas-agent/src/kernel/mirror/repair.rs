@@ -32,7 +32,8 @@ impl<M: Maps> Mirror<M> {
 
     fn repair_peers(&mut self) -> Result<usize> {
         let mut found: BTreeMap<u32, Peer> = self.maps.peers().into_iter().collect();
-        let wanted: Vec<(u32, Peer)> = self.written().map(|entry| (entry.number, entry.peer)).collect();
+        let retired = self.retired.iter().map(|(number, peer)| (*number, *peer));
+        let wanted: Vec<(u32, Peer)> = self.written().map(|entry| (entry.number, entry.peer)).chain(retired).collect();
         let mut repaired = 0;
         for (number, peer) in wanted {
             if found.remove(&number) != Some(peer) {

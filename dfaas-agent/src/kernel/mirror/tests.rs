@@ -121,6 +121,11 @@ fn a_peer_keeps_its_number_until_it_is_removed_and_then_another_has_it() {
     assert_eq!(mirror.maps().peers[&1].state, DEAD);
     assert_eq!(admit(&mut mirror, 4), 3, "connections that were handed to it still name the number");
     mirror.remove_peer(&node(2)).unwrap();
+    mirror.maps_mut().named = [1].into();
+    mirror.release(1).unwrap();
+    assert_eq!(mirror.maps().peers[&1].state, DEAD, "they still do");
+    mirror.maps_mut().named.clear();
+    mirror.release(1).unwrap();
     assert!(!mirror.maps().peers.contains_key(&1));
     assert!(mirror.maps().addresses.values().all(|n| *n != 1));
     assert_eq!(admit(&mut mirror, 5), 1);
@@ -184,6 +189,8 @@ fn a_former_agents_peers_keep_their_numbers_and_those_that_stay_away_are_forgott
         "numbers of those that may come back are not given away"
     );
     assert_eq!(mirror.forget_inherited().unwrap(), 2);
+    assert_eq!([0, 1].map(|n| mirror.maps().peers[&n].state), [DEAD, DEAD]);
+    mirror.release(u64::MAX).unwrap();
     assert_eq!(mirror.maps().peers.keys().copied().collect::<Vec<_>>(), [2]);
     assert_eq!(mirror.maps().addresses.len(), 3);
 }

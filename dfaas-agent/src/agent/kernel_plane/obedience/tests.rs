@@ -270,7 +270,9 @@ fn a_former_agents_tables_stay_until_its_peers_are_back_or_the_time_is_over() {
     world.hears(2);
     let late = world.start + 6 * SECOND;
     assert!(!world.obedience.is_holding(late));
-    assert_eq!(world.maps().peers.keys().collect::<Vec<_>>(), [&1], "the other is forgotten");
+    let states = world.maps().peers.values().map(|peer| peer.state).collect::<Vec<_>>();
+    assert_eq!(states, [DEAD, UP], "the other is forgotten");
+    assert_eq!(world.obedience.mirror.peer_number(&node(1)), None);
 }
 
 #[test]
@@ -297,4 +299,54 @@ fn live_connections_are_counted_when_the_house_is_kept() {
     assert_eq!(world.obeys().flows, 0);
     world.after = HOUSEKEEPING;
     assert_eq!(world.obeys().flows, 5);
+}
+
+/// Forgets n1 when it has not been heard for long, and keeps house for some time after.
+fn without_1(world: &mut World) {
+    world.obeys();
+    world.after = MEMORY;
+    world.obedience.forget(&[node(1)]).unwrap();
+    world.peers.remove(&node(1));
+    world.obeys();
+}
+
+#[test]
+fn a_number_goes_to_nobody_else_while_a_connection_or_a_socket_names_it() {
+    let mut world = World::with_peers([1, 2]);
+    without_1(&mut world);
+    assert_eq!(world.maps().peers[&0].state, DEAD, "what names it finds it dead");
+    world.hears(3);
+    assert_eq!(world.obedience.mirror.peer_number(&node(3)), Some(2));
+    world.maps().named = [0].into();
+    world.after = 3 * MEMORY;
+    world.obeys();
+    assert!(world.maps().peers.contains_key(&0), "an upload goes on");
+    (world.maps().named, world.maps().sockets) = ([].into(), ["198.18.0.1".parse().unwrap()].into());
+    world.after += HOUSEKEEPING;
+    world.obeys();
+    assert!(world.maps().peers.contains_key(&0), "a call of its clients is being answered");
+    world.maps().sockets.clear();
+    world.after += HOUSEKEEPING;
+    world.obeys();
+    assert!(!world.maps().peers.contains_key(&0));
+    world.hears(4);
+    assert_eq!(world.obedience.mirror.peer_number(&node(4)), Some(0));
+}
+
+#[test]
+fn a_number_stays_with_its_machine_also_after_this_agent() {
+    let mut world = World::with_peers([1, 2]);
+    without_1(&mut world);
+    let mut next = World::of(std::mem::take(world.maps()));
+    next.after = world.after + SECOND;
+    next.hears(2);
+    assert!(!next.obedience.is_holding(next.now()), "nobody waits for who had gone before");
+    next.hears(3);
+    assert_eq!(next.obedience.mirror.peer_number(&node(3)), Some(2));
+    // Another identity on the machine that n1 was on.
+    next.peers.connected(node(5), tunnel(1).into());
+    next.peers.state(node(5), state(1), next.now());
+    let handoffs = next.peers.handoffs();
+    next.obedience.admit(&handoffs);
+    assert_eq!(next.obedience.mirror.peer_number(&node(5)), Some(0));
 }
