@@ -23,7 +23,7 @@ pub use self::{
     error::ProxyError,
     render::{Rendered, Values, render},
     runtime_api::CliError,
-    sample::{FunctionSample, PeerSample, Sample},
+    sample::{Answers, FunctionSample, PeerSample, Sample},
     settings::{External, Instance, ProxySettings},
 };
 
@@ -152,8 +152,9 @@ impl Proxy {
         self.collect().await?;
         let cli = self.cli();
         let rates = counters::local_rates(&cli.ask("show table tables/st_local").await?);
-        let times = ResponseTimes::read(&cli.ask(SHOW_SERVERS).await?);
-        let mut sample = self.counts.sample(&rates, &times);
+        let servers = cli.ask(SHOW_SERVERS).await?;
+        let mut sample = self.counts.sample(&rates, &ResponseTimes::read(&servers));
+        stat::read_answers(&servers, &mut sample);
         if self.settings.stages {
             sample.stage = stage::read(&cli.ask(SHOW_STAGE).await?, SystemTime::now());
         }

@@ -35,6 +35,9 @@ pub struct FunctionSample {
     /// Of `served_local` and of `forwarded`: those answered with 2xx.
     pub served_well: u64,
     pub forwarded_well: BTreeMap<NodeId, u64>,
+    /// Of the running worker: what the gateway here, and each peer's proxy, made of the calls they were given.
+    pub answers_here: Answers,
+    pub answers: BTreeMap<NodeId, Answers>,
     /// Calls executed here in the last second.
     pub local_rate: u32,
     /// Mean time to the first byte of an answer over the last 1024 calls; none without calls.
@@ -51,4 +54,11 @@ pub struct PeerSample {
     pub handed_off: u64,
     /// Answered with 429 (above the grant, or not deployed here), or 503 while the gateway is down.
     pub refused: u64,
+}
+
+/// Calls that a server was given since the worker started, and those it failed: 5xx, no answer in time, no connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    pub calls: u64,
+    pub failed: u64,
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::tables::{CHECKS, GATEWAY, local_backend, peers_backend};
+use super::{
+    sample::{Answers, Sample},
+    tables::{CHECKS, GATEWAY, local_backend, peers_backend},
+};
 use crate::name::{FunctionName, NodeId};
 
 /// Servers only.
@@ -40,6 +43,24 @@ impl ResponseTimes {
         let first = (backend.to_owned(), String::new());
         let rows = self.millis.range(first..).take_while(move |((of, _), _)| of == backend);
         rows.map(|((_, server), millis)| (server.as_str(), *millis))
+    }
+}
+
+/// What servers made of the calls they were given. A row without one of the numbers says nothing.
+pub(super) fn read_answers(stat: &str, sample: &mut Sample) {
+    let rows = rows(stat, ["req_tot", "hrsp_5xx", "eresp", "econ"]).unwrap_or_default();
+    let answers = |Row { backend, server, values: [calls, errors, broken, unreached] }: Row<4>| {
+        let number = |text: String| text.parse::<u64>().ok();
+        let failed = number(errors)?.saturating_add(number(broken)?).saturating_add(number(unreached)?);
+        Some(((backend, server), Answers { calls: number(calls)?.max(failed), failed }))
+    };
+    let all: BTreeMap<(String, String), Answers> = rows.into_iter().filter_map(answers).collect();
+    for (function, of) in &mut sample.functions {
+        let (here, peers) = (local_backend(function), peers_backend(function));
+        let of_backend = |wanted: String| all.iter().filter(move |((backend, _), _)| *backend == wanted);
+        of.answers_here = of_backend(here).map(|(_, answers)| *answers).next().unwrap_or_default();
+        let of_peer = |((_, server), answers): (&(String, String), &Answers)| Some((server.parse().ok()?, *answers));
+        of.answers = of_backend(peers).filter_map(of_peer).collect();
     }
 }
 
@@ -121,5 +142,24 @@ mod tests {
         assert_eq!(times.peers(&function("f")), BTreeMap::from([(PEER.parse().unwrap(), 45)]));
         assert_eq!(times.peers(&function("h")), BTreeMap::new());
         assert_eq!(ResponseTimes::read("# pxname,svname\nlocal:f,gateway\n"), ResponseTimes::default());
+    }
+
+    #[test]
+    fn failed_calls_are_those_with_5xx_no_answer_or_no_connection() {
+        let stat = format!(
+            "# pxname,svname,econ,eresp,hrsp_5xx,req_tot\n\
+             local:f,gateway,0,0,2,9\n\
+             peers:f,{PEER},1,2,3,40\n\
+             peers:f,no node,1,1,1,1\n\
+             peers:g,{PEER},,,,\n"
+        );
+        let mut sample = Sample::default();
+        sample.functions.insert("f".parse().unwrap(), crate::proxy::FunctionSample::default());
+        read_answers(&stat, &mut sample);
+        let of = &sample.functions[&"f".parse().unwrap()];
+        assert_eq!(of.answers_here, Answers { calls: 9, failed: 2 });
+        assert_eq!(of.answers, BTreeMap::from([(PEER.parse().unwrap(), Answers { calls: 40, failed: 6 })]));
+        read_answers("garbage", &mut sample);
+        assert_eq!(sample.functions[&"f".parse().unwrap()].answers, BTreeMap::new());
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     strangers::{Stranger, Strangers, address_of, proxy},
 };
 
-const ATTACK: Duration = Duration::from_secs(12);
+const ATTACK: Duration = Duration::from_secs(8);
 const NAMES: usize = 1020;
 const RATE: f64 = 10.0;
 /// A node's own limit for each function: it could serve all calls by itself.

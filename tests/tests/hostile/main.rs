@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod flood;
+mod lies;
 mod strangers;
 
 use std::{fs, time::Duration};
