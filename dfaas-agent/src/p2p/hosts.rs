@@ -19,10 +19,14 @@ use libp2p::{
     },
 };
 
-use super::address::ip;
+use super::{address::ip, swarm};
 
 /// Incoming connections of one host that are being set up.
 const MAX_GREETED: usize = 8;
+/// The same of all hosts that no friend was ever met at; the rest of [`swarm::MAX_CONNECTING`] is for friends.
+const MAX_STRANGERS_GREETED: usize = swarm::MAX_CONNECTING as usize * 3 / 4;
+/// Hosts that are remembered.
+const MAX_FRIENDLY: usize = 1024;
 /// The part of all connections that one host may make: many nodes may be behind one address translation.
 const SHARE: usize = 4;
 
@@ -30,6 +34,8 @@ const SHARE: usize = 4;
 pub(super) struct Hosts {
     most: usize,
     welcome: BTreeSet<PeerId>,
+    /// Where peers that are vouched for have been met.
+    friendly: BTreeSet<IpAddr>,
     greeted: BTreeMap<ConnectionId, IpAddr>,
     made: BTreeMap<ConnectionId, IpAddr>,
 }
@@ -78,9 +84,26 @@ impl Hosts {
         Self {
             most: (connections / SHARE).max(SHARE),
             welcome: welcome.into_iter().collect(),
+            friendly: BTreeSet::new(),
             greeted: BTreeMap::new(),
             made: BTreeMap::new(),
         }
+    }
+
+    /// A peer that is vouched for has been met there.
+    pub(super) fn befriend(&mut self, address: IpAddr) {
+        if self.friendly.len() < MAX_FRIENDLY {
+            self.friendly.insert(address);
+        }
+    }
+
+    fn greet(&mut self, id: ConnectionId, host: IpAddr) -> Result<(), TooMany> {
+        let is_stranger = |host: &IpAddr| !self.friendly.contains(host);
+        let strangers = self.greeted.values().filter(|host| is_stranger(host)).count();
+        if is_stranger(&host) && strangers >= MAX_STRANGERS_GREETED {
+            return Err(TooMany { host, most: 0 });
+        }
+        take(&mut self.greeted, id, host, MAX_GREETED)
     }
 
     fn ended(&mut self, id: ConnectionId) {
@@ -100,7 +123,7 @@ impl NetworkBehaviour for Hosts {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         match host(remote) {
-            Some(host) => take(&mut self.greeted, id, host, MAX_GREETED).map_err(ConnectionDenied::new),
+            Some(host) => self.greet(id, host).map_err(ConnectionDenied::new),
             None => Ok(()),
         }
     }
@@ -201,5 +224,22 @@ mod tests {
         assert_eq!(knock(&mut hosts, "/ip4/198.51.100.1", 0..9), (9, 4));
         let (id, remote) = (ConnectionId::new_unchecked(9), address("/ip4/198.51.100.1"));
         assert!(hosts.handle_established_inbound_connection(id, friend, &remote, &remote).is_ok());
+    }
+
+    /// Silent connections from anywhere, more than can be greeted.
+    #[test]
+    fn hosts_where_friends_were_met_are_greeted_beside_any_number_of_others() {
+        let mut hosts = Hosts::new(512, []);
+        hosts.befriend("198.51.100.7".parse().unwrap());
+        let local = address("/ip4/192.0.2.1");
+        let mut id = 0;
+        let mut greet = |from: &str| {
+            id += 1;
+            hosts.handle_pending_inbound_connection(ConnectionId::new_unchecked(id), &local, &address(from)).is_ok()
+        };
+        let strangers = (0..200).filter(|n| greet(&format!("/ip4/203.0.113.{n}"))).count();
+        assert_eq!(strangers, MAX_STRANGERS_GREETED);
+        assert!(strangers < swarm::MAX_CONNECTING as usize, "there is room for friends");
+        assert!(greet("/ip4/198.51.100.7"));
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 
 pub(super) const MAX_CONNECTIONS: u32 = 512;
-const MAX_CONNECTING: u32 = 64;
+pub(super) const MAX_CONNECTING: u32 = 64;
 /// Both sides may dial at once, and old connections may not be known dead yet.
 const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 const STREAMS_PER_CONNECTION: usize = 64;
@@ -39,7 +39,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     limits: connection_limits::Behaviour,
-    hosts: Hosts,
+    pub(super) hosts: Hosts,
     /// On if there is a list of members.
     pub(super) members: Toggle<allow_block_list::Behaviour<AllowedPeers>>,
     pub(super) identify: identify::Behaviour,
