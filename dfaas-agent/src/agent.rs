@@ -1,5 +1,6 @@
 //! The agent: one loop that owns all state, turns what it hears into a decision, and has both data planes obey it.
 
+mod answering;
 mod counted;
 mod kernel_plane;
 mod observe;
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use self::{
+    answering::Answering,
     kernel_plane::{KernelPlane, Orders},
     planner::Planner,
     platform_task::PlatformView,
@@ -71,6 +73,7 @@ pub(crate) struct Agent {
     rates: Rates,
     rhythm: Rhythm,
     steady: Steady,
+    answering: Answering,
     planner: Planner,
     decision: Arc<Decision>,
     /// When it was made.
@@ -213,7 +216,7 @@ impl Agent {
         self.measure(now);
         self.tell_events();
         for (node, connected) in self.overlay.connected() {
-            self.peers.reached(&node, &connected.remotes);
+            self.peers.reached(&node, &connected.remotes, connected.is_doubled);
         }
         let forgotten = self.peers.forget(now);
         if let Err(e) = self.kernel.forget(&forgotten) {
@@ -237,6 +240,7 @@ impl Agent {
     fn measure(&mut self, now: Instant) {
         let samples = self.samples();
         self.rates.record(now, samples);
+        self.answering.learn(now, self.proxy.view.borrow().sample.functions.iter());
     }
 
     fn samples(&self) -> BTreeMap<FunctionName, Sample> {
@@ -271,6 +275,11 @@ impl Agent {
         for view in peers.values_mut() {
             view.functions.retain(|name, _| deployed.contains_key(name));
         }
+        for (node, view) in &mut peers {
+            for (name, function) in &mut view.functions {
+                function.limit_out *= self.answering.share(name, node);
+            }
+        }
         Snapshot { functions: local.collect(), peers }
     }
 
@@ -285,7 +294,11 @@ impl Agent {
         let planned = self.planner.planned.borrow().clone();
         self.steady.settle(&mut snapshot, self.config.strategy.rate_window);
         let inputs = Inputs { snapshot: &snapshot, plan: &planned.plan, compat: self.rhythm.compat() };
-        let functions = self.config.strategy.strategy.decide(inputs);
+        let mut functions = self.config.strategy.strategy.decide(inputs);
+        for (name, table) in &mut functions {
+            let share = self.answering.own_share(name);
+            table.limits_in.values_mut().for_each(|limit| *limit *= share);
+        }
         let peers = self.endpoints();
         if functions == self.decision.functions && peers == self.decision.peers {
             return;

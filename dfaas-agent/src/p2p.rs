@@ -4,7 +4,7 @@
 //! * [`message`]: the broadcasts of the original agents
 //! * [`direct`]: what our own nodes tell each other beside them
 //! * [`event`]: what the agent hears of all this
-//! * [`members`], `hosts`, `authors`, `faults`, `tally`: who may come and speak, how often, and who did
+//! * [`members`], `federation`, `hosts`, `authors`, `faults`, `tally`: who may come and speak, how often, and who did
 //! * `swarm`, `streams`, `meter`, `gossip`: libp2p set up as the original's, and what must not go on unnoticed
 //! * `dht`, `mdns`, `names`: where nodes are found
 //! * `dial`, `address`: whom to connect to
@@ -23,6 +23,7 @@ mod counters;
 mod dht;
 mod dial;
 mod faults;
+mod federation;
 mod gossip;
 mod handle;
 mod hosts;
@@ -38,6 +39,7 @@ pub(crate) mod untrusted;
 pub use counters::{Count, Counters};
 pub use dht::DEFAULT_RENDEZVOUS;
 pub use event::OverlayEvent;
+pub use federation::{Secret, TooShort};
 pub use gossip::DEFAULT_TOPIC;
 pub use handle::{ConnectedPeer, OverlayError, OverlayHandle};
 pub use members::{Members, MembersChange};

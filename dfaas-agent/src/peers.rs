@@ -76,8 +76,9 @@ impl Peers {
     }
 
     /// By which addresses the connections with a peer are made now.
-    pub(crate) fn reached(&mut self, node: &NodeId, remotes: &[IpAddr]) {
+    pub(crate) fn reached(&mut self, node: &NodeId, remotes: &[IpAddr], is_doubled: bool) {
         if let Some(peer) = self.nodes.get_mut(node).filter(|_| !remotes.is_empty()) {
+            peer.is_doubled = is_doubled;
             peer.remotes = remotes.iter().map(IpAddr::to_canonical).collect();
         }
     }
@@ -119,7 +120,14 @@ impl Peers {
             }
             Message::Text(_) | Message::Unknown(_) => return,
         };
-        peer.proxy = Some((host, port));
+        // What it says to us alone is newer; and of two nodes with one key only one is heard there.
+        let says_directly = peer
+            .state
+            .as_ref()
+            .is_some_and(|(state, when)| state.proxy.is_some() && now.duration_since(*when) <= self.terms.timeout);
+        if !says_directly {
+            peer.proxy = Some((host, port));
+        }
         let former = peer.broadcast.take();
         let margin = former.as_ref().and_then(|(heard, _)| heard.margin());
         let heard = match message {

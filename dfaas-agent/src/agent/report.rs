@@ -130,6 +130,8 @@ impl Agent {
                 format!("{connected} peers connected, listening on {}", addresses.join(" "))
             }
         };
+        let open = if self.overlay.is_open() { "; open: whoever reaches this node may take part" } else { "" };
+        let detail = format!("{detail}{open}");
         let members = self.overlay.members();
         let detail = match &members.error {
             Some(error) => format!("{detail}; the former list of members is in force: {error}"),

@@ -15,7 +15,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use self::ground::Ground;
 use super::{
-    Agent, kernel_plane::KernelPlane, proxy_task::ProxyTask, report, rhythm::Rhythm, speak::Spoken, steady::Steady,
+    Agent, answering::Answering, kernel_plane::KernelPlane, proxy_task::ProxyTask, report, rhythm::Rhythm,
+    speak::Spoken, steady::Steady,
 };
 use crate::{
     config::{Config, ProxyKind},
@@ -38,6 +39,11 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
     let reload_command = words(&config.proxy.reload_command)?;
     let Ground { claim, http: listener, node, platform, functions, overlay, events, planner } =
         Ground::prepare(&config).await?;
+    if overlay.is_open() {
+        tracing::warn!(
+            "open federation: who may take part is said by AGENT_FEDERATION_SECRET_FILE or AGENT_PEERS_FILE"
+        );
+    }
     let kernel = KernelPlane::load(&config)?;
     let now = Instant::now();
     let mut agent = Agent {
@@ -52,6 +58,7 @@ pub(super) async fn start(config: Config) -> Result<(Agent, JoinHandle<()>)> {
         rates: Rates::new(config.strategy.rate_window),
         rhythm: Rhythm::default(),
         steady: Steady::default(),
+        answering: Answering::default(),
         planner,
         decision: Arc::new(Decision::default()),
         decided: now,

@@ -82,6 +82,10 @@ settings! {
         "Pause between searches for nodes");
     PEERS_FILE: Option<PathBuf> = optional, key("AGENT_PEERS_FILE", "", "FILE",
         "File with the ids of the nodes that may take part, one per line; read again on SIGHUP [default: all may]");
+    FEDERATION_SECRET: Option<String> = optional, secret(key("AGENT_FEDERATION_SECRET", "", "TEXT",
+        "What all nodes know that may take part, 16 bytes at least; nodes in AGENT_PEERS_FILE need not"));
+    FEDERATION_SECRET_FILE: Option<PathBuf> = optional, key("AGENT_FEDERATION_SECRET_FILE", "", "FILE",
+        "File with that secret");
     MAX_CONNECTIONS: u32 = whole::<1>, key("AGENT_MAX_CONNECTIONS", "512", "NUMBER",
         "Connections of the overlay at most");
     MESSAGE_RATE: f64 = positive, key("AGENT_MESSAGE_RATE", "10", "NUMBER",

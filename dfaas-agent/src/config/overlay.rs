@@ -10,6 +10,8 @@ use super::{
     values::{node, nodes},
 };
 
+use crate::p2p::Secret;
+
 /// The list of the public libp2p network, for `AGENT_PUBLIC_BOOTSTRAP_NODES`.
 const PUBLIC: [&str; 5] = [
     "/dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN",
@@ -32,6 +34,8 @@ pub(crate) struct OverlayConfig {
     pub(crate) search_pause: Duration,
     /// The file that says who may take part, read at the start and at every reload; `None`: everybody may.
     pub(crate) members_file: Option<PathBuf>,
+    /// What all know that may take part; `None`: nothing.
+    pub(crate) secret: Option<Secret>,
     pub(crate) max_connections: u32,
     /// Broadcasts per second taken from one author.
     pub(crate) message_rate: f64,
@@ -42,8 +46,9 @@ pub(crate) struct OverlayConfig {
 impl OverlayConfig {
     /// `None`: something is wrong, and noted.
     pub(super) fn read(read: &mut Reader<'_>) -> Option<Self> {
-        let bootstrap = bootstrap(read);
+        let (bootstrap, secret) = (bootstrap(read), secret(read));
         Some(Self {
+            secret: secret?,
             listen: read.get(&keys::LISTEN)?,
             private_key_file: read
                 .get(&keys::PRIVATE_KEY_FILE)?
@@ -65,6 +70,24 @@ impl OverlayConfig {
             peer_timeout: read.get(&keys::PEER_TIMEOUT)?,
         })
     }
+}
+
+/// The federation's secret, itself or from a file.
+#[allow(clippy::option_option, reason = "as of every reader: the outer one is a setting that is wrong, and noted")]
+fn secret(read: &mut Reader<'_>) -> Option<Option<Secret>> {
+    let (text, file) = (read.get(&keys::FEDERATION_SECRET)?, read.get(&keys::FEDERATION_SECRET_FILE)?);
+    let (key, text) = match (text, file) {
+        (Some(_), Some(_)) => {
+            let why = "given as well as AGENT_FEDERATION_SECRET_FILE, expected one of them";
+            read.wrong(&keys::FEDERATION_SECRET.key, why);
+            return None;
+        }
+        (None, None) => return Some(None),
+        (Some(text), None) => (&keys::FEDERATION_SECRET.key, Ok(text)),
+        (None, Some(file)) => (&keys::FEDERATION_SECRET_FILE.key, std::fs::read_to_string(file)),
+    };
+    let secret = text.map_err(|e| e.to_string()).and_then(|text| Secret::new(&text).map_err(|e| e.to_string()));
+    secret.map_err(|why| read.wrong(key, why)).ok().map(Some)
 }
 
 /// Bootstrap nodes by the original's rules.
@@ -148,5 +171,21 @@ mod tests {
     fn no_pause_between_searches_is_a_minute_and_force_is_accepted() {
         let config = config(&[("AGENT_KAD_IDLE_TIME", "0s"), ("AGENT_BOOTSTRAP_FORCE", "true")]).unwrap();
         assert_eq!(config.search_pause, Duration::from_mins(1));
+    }
+
+    #[test]
+    fn a_secret_is_given_once_and_is_not_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "0123456789abcdef\n").unwrap();
+        let text = ("AGENT_FEDERATION_SECRET", "0123456789abcdef");
+        let file = ("AGENT_FEDERATION_SECRET_FILE", file.to_str().unwrap());
+        assert!(config(&[]).unwrap().secret.is_none());
+        assert!(config(&[text]).unwrap().secret.is_some() && config(&[file]).unwrap().secret.is_some());
+        let wrong = |pairs: &[(&str, &str)]| config(pairs).unwrap_err().to_string();
+        let short = wrong(&[("AGENT_FEDERATION_SECRET", "short one")]);
+        assert!(short.contains("9 bytes") && !short.contains("short one"), "{short}");
+        assert!(wrong(&[text, file]).contains("expected one of them"));
+        assert!(wrong(&[("AGENT_FEDERATION_SECRET_FILE", "/nowhere")]).contains("AGENT_FEDERATION_SECRET_FILE"));
     }
 }

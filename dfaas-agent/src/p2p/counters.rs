@@ -52,6 +52,8 @@ counts! {
     StateRefused = "state_received", "refused";
     StateFlood = "state_received", "flood";
     StateStranger = "state_received", "stranger";
+    StateUnproven = "state_received", "unproven";
+    StateAnotherRun = "state_received", "another_holder_of_the_key";
     BroadcastDropped = "event_dropped", "broadcast";
     StateDropped = "event_dropped", "state";
     OtherDropped = "event_dropped", "other";

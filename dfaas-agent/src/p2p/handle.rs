@@ -17,7 +17,8 @@ use tokio::{
 
 use super::{
     counters::Counters,
-    direct::{NodeState, Outgoing, StateError},
+    direct::{MAX_FRAME_BYTES, NodeState, Outgoing, StateError},
+    federation::Federation,
     members::{Members, MembersChange, Membership},
     message::{EncodeError, Message},
     tally::{MessageCount, Tally},
@@ -52,6 +53,8 @@ pub struct ConnectedPeer {
     pub agent: Option<String>,
     /// True if it speaks our direct protocol.
     pub direct: bool,
+    /// Two nodes have its key.
+    pub is_doubled: bool,
 }
 
 /// Why the overlay did not take something.
@@ -88,6 +91,7 @@ pub struct OverlayHandle {
     pub(super) counters: Arc<Counters>,
     pub(super) tally: Arc<Tally>,
     pub(super) membership: Arc<Membership>,
+    pub(super) federation: Arc<Federation>,
     /// Nodes that the operator has named to find the others by.
     pub(super) bootstrap: Arc<BTreeSet<NodeId>>,
     pub(super) task: AbortHandle,
@@ -116,14 +120,19 @@ impl OverlayHandle {
         self.tally.snapshot()
     }
 
-    /// True if the node may take part.
+    /// True if the node may take part, or may show that it may.
     pub fn is_member(&self, node: &NodeId) -> bool {
-        self.membership.has(node)
+        self.federation.has_secret() || self.membership.has(node)
     }
 
-    /// True if the operator has named the node.
+    /// True if whoever reaches this node may take part.
+    pub fn is_open(&self) -> bool {
+        !self.federation.has_secret() && self.membership.current().nodes.is_none()
+    }
+
+    /// True if the operator has named the node, or told it the secret.
     pub fn vouches_for(&self, node: &NodeId) -> bool {
-        self.bootstrap.contains(node) || self.membership.names(node)
+        self.bootstrap.contains(node) || self.membership.names(node) || self.federation.has_proven(node)
     }
 
     pub fn members(&self) -> Members {
@@ -134,7 +143,10 @@ impl OverlayHandle {
     /// more, though events from before may still be in the channel. A wrong file changes nothing but
     /// [`Members::error`].
     pub fn reload_members(&self) -> anyhow::Result<MembersChange> {
-        self.membership.reload()
+        let mut change = self.membership.reload()?;
+        // Who knows the secret need not be listed.
+        change.removed.retain(|node| !self.federation.has_proven(node));
+        Ok(change)
     }
 
     /// Sends a message to all nodes. That there are none is no error: it is counted.
@@ -144,7 +156,12 @@ impl OverlayHandle {
 
     /// Sends a state to one peer: again until it arrives, a newer one takes its place, or the peer is gone.
     pub fn send_state(&self, peer: &NodeId, state: &NodeState) -> Result<(), OverlayError> {
-        let outgoing = Outgoing { sequence: state.sequence, bytes: state.encode().map_err(OverlayError::State)? };
+        let mut bytes = state.encode().map_err(OverlayError::State)?;
+        self.federation.sign(&mut bytes, peer);
+        if bytes.len() > MAX_FRAME_BYTES {
+            return Err(OverlayError::State(StateError::TooLong(bytes.len())));
+        }
+        let outgoing = Outgoing { sequence: state.sequence, bytes };
         let connected = self.is_member(peer) && self.view.borrow().connected.contains_key(peer);
         match peer.as_str().parse() {
             Ok(peer) if connected => self.command(Command::SendState(peer, outgoing)),

@@ -24,6 +24,11 @@ impl Members {
     pub fn has(&self, node: &NodeId) -> bool {
         self.nodes.as_ref().is_none_or(|nodes| nodes.contains(node))
     }
+
+    /// True if there is a list and the node is in it.
+    pub(super) fn names(&self, node: &NodeId) -> bool {
+        self.nodes.as_ref().is_some_and(|nodes| nodes.contains(node))
+    }
 }
 
 /// What a reload of the list changed.
@@ -111,7 +116,7 @@ impl Membership {
 
     /// True if the node is in a list.
     pub(super) fn names(&self, node: &NodeId) -> bool {
-        self.list.borrow().nodes.as_ref().is_some_and(|nodes| nodes.contains(node))
+        self.list.borrow().names(node)
     }
 
     /// Reads the file again. A wrong one leaves the list as it is.

@@ -35,12 +35,14 @@ use super::{
     direct::Lanes,
     event::{Outbox, OverlayEvent},
     faults::Faults,
+    federation::Federation,
     handle::{COMMANDS, Command, OverlayHandle, View},
     mdns::{self, Sighting},
     members::{Members, Membership},
-    swarm::{self, Behaviour, BehaviourEvent, Rules},
+    swarm::{self, Behaviour, BehaviourEvent},
     tally::Tally,
 };
+use crate::{name::NodeId, sparse::Sparse};
 
 /// How often what must be done again is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -55,12 +57,14 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
     let welcome = bootstrap.iter().map(|(peer, _)| *peer);
     let named = bootstrap.iter().filter_map(|(peer, _)| peer.to_base58().parse().ok()).collect();
     let only_loopback = settings.only_loopback();
-    let rules = Rules { max_connections: settings.max_connections, members_only: settings.members.is_some() };
+    let rules = settings.rules();
     let rendezvous = settings.dht.then_some(settings.rendezvous.as_str());
     let dht = Dht::new(own, rendezvous, only_loopback);
     let counters = Arc::new(Counters::default());
     let mut swarm = swarm::build(&settings.keypair, &topic, &settings.agent, dht, &rules, &counters, welcome)?;
     listen(&mut swarm, &settings.listen)?;
+    let own_id: NodeId = own.to_base58().parse()?;
+    let federation = Arc::new(Federation::new(own_id.clone(), settings.secret));
     let membership = Arc::new(Membership::new(settings.members));
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let (view, shown) = watch::channel(View::default());
@@ -85,15 +89,16 @@ pub fn start(settings: OverlaySettings) -> anyhow::Result<(OverlayHandle, mpsc::
         faults: Faults::default(),
         tally: Arc::clone(&tally),
         members: membership.subscribe(),
+        federation: Arc::clone(&federation),
+        refusals: Sparse::default(),
         lanes: Lanes::new(),
     };
     overlay.obey_members();
     let task = tokio::spawn(overlay.run()).abort_handle();
-    let node_id = own.to_base58().parse()?;
-    Ok((
-        OverlayHandle { node_id, commands, view: shown, counters, tally, membership, bootstrap: Arc::new(named), task },
-        events,
-    ))
+    let (node_id, bootstrap) = (own_id, Arc::new(named));
+    let handle =
+        OverlayHandle { node_id, commands, view: shown, counters, tally, membership, federation, bootstrap, task };
+    Ok((handle, events))
 }
 
 fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> anyhow::Result<()> {
@@ -137,6 +142,9 @@ struct Overlay {
     faults: Faults,
     tally: Arc<Tally>,
     members: watch::Receiver<Members>,
+    federation: Arc<Federation>,
+    /// Lines about peers that are refused, or refuse us.
+    refusals: Sparse,
     lanes: Lanes<PeerId, OutboundRequestId>,
 }
 

@@ -88,8 +88,12 @@ impl Peers {
 
     /// What keeps a peer from being used, or from being handed connections.
     pub(crate) fn trouble(&self, node: &NodeId) -> Option<String> {
+        let peer = self.nodes.get(node)?;
+        if peer.is_doubled {
+            return Some("two nodes have its key: only the later one is heard".to_owned());
+        }
         let unproven = self.troubles.get(node).copied();
-        let of_handoff = || self.nodes.get(node)?.handoff_addresses(&self.ours)?.err();
+        let of_handoff = || peer.handoff_addresses(&self.ours)?.err();
         unproven.or_else(of_handoff).map(|unproven| unproven.to_string())
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     pub remotes: BTreeSet<IpAddr>,
     /// Speaks our direct protocol.
     pub direct: bool,
+    /// Two nodes have its key.
+    pub is_doubled: bool,
     /// Where its proxy takes calls.
     pub proxy: Option<(Host, u16)>,
     /// What an original agent last told everybody.

@@ -224,6 +224,19 @@ fn made_up_authors_do_not_fill_memory() {
     assert!(!peers.nodes.contains_key(&author(0)), "the one silent for longest made way");
 }
 
+/// Two nodes with one key: the broadcasts of both arrive, the states of one.
+#[test]
+fn a_broadcast_does_not_move_the_proxy_of_a_peer_that_says_directly_where_it_is() {
+    let (mut peers, now) = peers();
+    let own = ProxyAddress { host: "10.0.0.2".parse().unwrap(), port: 30080 };
+    peers.state(node(1), NodeState { proxy: Some(own.clone()), ..state(false) }, now);
+    let other = || Message::Recalc(RecalcInfo { proxy: proxy(), limits: [(node(0), BTreeMap::new())].into() });
+    peers.broadcast(node(1), other(), now + Duration::from_secs(3));
+    assert_eq!(peers.nodes[&node(1)].proxy, Some((own.host, own.port)));
+    peers.broadcast(node(1), other(), now + Duration::from_secs(4));
+    assert_eq!(peers.nodes[&node(1)].proxy, Some((proxy().host, proxy().port)), "its states have ended");
+}
+
 #[test]
 fn who_says_nothing_to_us_takes_no_place() {
     let (mut peers, now) = peers();

@@ -94,6 +94,7 @@ fn overlay_settings(config: &Config, identity: Identity) -> Result<OverlaySettin
         mdns: config.overlay.mdns,
         search_pause: config.overlay.search_pause,
         members,
+        secret: config.overlay.secret.clone(),
         max_connections: config.overlay.max_connections,
         message_rate: config.overlay.message_rate,
         ..OverlaySettings::new(identity.keypair)

@@ -68,7 +68,7 @@ impl Overlay {
         else {
             return MessageAcceptance::Reject;
         };
-        if !self.members.borrow().has(&from) {
+        if !self.may_speak(&from) {
             self.tally(&from, UNREAD, Count::BroadcastStranger);
             return MessageAcceptance::Ignore;
         }

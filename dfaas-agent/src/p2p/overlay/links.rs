@@ -158,13 +158,17 @@ impl Overlay {
 
     /// Ends connections with peers that turned out to be no nodes, such as servers of a public table of records: they
     /// would take the places of nodes, and with those who do not say what they are. Bootstrap peers that say it stay.
+    /// Whoever is to show a secret, and does not, is a stranger too.
     pub(super) fn part_with_strangers(&mut self) {
         let now = Instant::now();
-        for (peer, entry) in self.peers.iter().filter(|(_, entry)| entry.is_stranger(now)) {
-            if entry.about.is_none() || !self.dial.is_bootstrap(peer) {
-                // Fails if it has gone by itself.
-                let _ = self.swarm.disconnect_peer_id(*peer);
-            }
+        let is_stranger = |(peer, entry): &(&PeerId, &Peer)| {
+            let stays = entry.about.is_some() && self.dial.is_bootstrap(peer);
+            let is_secretive = self.federation.has_secret() && entry.has_stayed(now) && !self.may_speak(&entry.node);
+            is_secretive || (entry.is_stranger(now) && !stays)
+        };
+        for peer in self.peers.iter().filter(is_stranger).map(|(peer, _)| *peer).collect::<Vec<_>>() {
+            // Fails if it has gone by itself.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
@@ -204,7 +208,7 @@ impl Overlay {
     }
 
     /// Brings what the handle shows of a peer up to date.
-    fn show(&mut self, peer: PeerId) {
+    pub(super) fn show(&mut self, peer: PeerId) {
         let Some(entry) = self.peers.get(&peer) else { return };
         let (node, shown) = (entry.node.clone(), (!entry.links.is_empty()).then(|| entry.view()));
         self.view.send_modify(|view| {

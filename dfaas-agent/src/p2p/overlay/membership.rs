@@ -5,11 +5,23 @@ use std::collections::BTreeSet;
 use libp2p::PeerId;
 
 use super::Overlay;
+use crate::name::NodeId;
 
 impl Overlay {
+    /// True if what a node says is listened to.
+    pub(super) fn may_speak(&self, node: &NodeId) -> bool {
+        if self.federation.has_secret() {
+            self.federation.has_proven(node) || self.members.borrow().names(node)
+        } else {
+            self.members.borrow().has(node)
+        }
+    }
+
     /// Brings connections in line with the list: those of peers that are not in it are closed.
     pub(super) fn obey_members(&mut self) {
-        let Some(nodes) = self.members.borrow_and_update().nodes.clone() else { return };
+        let listed = self.members.borrow_and_update().nodes.clone();
+        // With a secret the list keeps nobody out.
+        let Some(nodes) = listed.filter(|_| !self.federation.has_secret()) else { return };
         let members: BTreeSet<PeerId> = nodes.iter().filter_map(|node| node.as_str().parse().ok()).collect();
         if members.is_empty() {
             tracing::warn!("the list of members is empty: nobody may connect");

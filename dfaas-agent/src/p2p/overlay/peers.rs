@@ -22,6 +22,10 @@ const MAX_PROTOCOLS: usize = 64;
 /// How long somebody who is no node may stay: a search among others takes no longer.
 const STRANGER_STAY: Duration = Duration::from_mins(1);
 
+/// States of another run that cannot all have been on their way when it ended.
+const PROOFS_OF_ANOTHER_RUN: u32 = 3;
+const OTHER_RUN_MEMORY: Duration = Duration::from_secs(30);
+
 /// By peer; as many as the connection limits allow.
 pub(super) type Peers = BTreeMap<PeerId, Peer>;
 
@@ -40,6 +44,8 @@ pub(super) struct Peer {
     pub(super) addresses: Vec<Multiaddr>,
     /// Its newest state.
     pub(super) last_state: Option<Heard>,
+    /// States of another run that came since the last one in force, and when the last of them did.
+    other_run: Option<(u32, Instant)>,
     pub(super) states: Bucket,
     pub(super) broadcasts: Bucket,
 }
@@ -112,14 +118,36 @@ impl Peer {
             told: false,
             addresses: vec![],
             last_state: None,
+            other_run: None,
             states: Bucket::new(STATES_PER_SECOND, STATES_BURST, now),
             broadcasts: Bucket::new(BROADCASTS_PER_SECOND, BROADCASTS_BURST, now),
         }
     }
 
+    /// A state came that is not of the run in force.
+    pub(super) fn hears_other_run(&mut self, now: Instant) {
+        let states = self.other_run.map_or(0, |(states, _)| states);
+        self.other_run = Some((states.saturating_add(1), now));
+    }
+
+    /// Both runs go on.
+    pub(super) fn is_doubled(&self) -> bool {
+        self.other_run.is_some_and(|(states, _)| states >= PROOFS_OF_ANOTHER_RUN)
+    }
+
+    /// True once the other run has been silent for long.
+    pub(super) fn forgets_other_run(&mut self, now: Instant) -> bool {
+        self.other_run.take_if(|(_, last)| now >= *last + OTHER_RUN_MEMORY).is_some()
+    }
+
     /// True if it has been here for long and is no node, or has not even said what it is.
     pub(super) fn is_stranger(&self, now: Instant) -> bool {
-        self.about.as_ref().is_none_or(|about| !about.is_node()) && now >= self.since + STRANGER_STAY
+        self.about.as_ref().is_none_or(|about| !about.is_node()) && self.has_stayed(now)
+    }
+
+    /// As long as a stranger may.
+    pub(super) fn has_stayed(&self, now: Instant) -> bool {
+        now >= self.since + STRANGER_STAY
     }
 
     pub(super) fn view(&self) -> ConnectedPeer {
@@ -130,6 +158,7 @@ impl Peer {
             remotes,
             agent: self.about.as_ref().map(|about| about.agent.clone()),
             direct: self.about.as_ref().is_some_and(About::speaks_direct),
+            is_doubled: self.is_doubled(),
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     p2p::{
         address::{ip, split_peer},
         dht::DEFAULT_RENDEZVOUS,
+        federation::Secret,
         gossip::DEFAULT_TOPIC,
-        swarm,
+        swarm::{self, Rules},
     },
 };
 
@@ -33,6 +34,8 @@ pub struct OverlaySettings {
     pub mdns: bool,
     /// Who may take part, and the file that says so; `None`: everybody.
     pub members: Option<(PathBuf, BTreeSet<NodeId>)>,
+    /// What all nodes know that may take part, but for those in the list. Then the list keeps nobody out.
+    pub secret: Option<Secret>,
     pub max_connections: u32,
     /// Broadcasts per second taken from one author.
     pub message_rate: f64,
@@ -53,6 +56,7 @@ impl OverlaySettings {
             search_pause: Duration::from_mins(1),
             mdns: false,
             members: None,
+            secret: None,
             max_connections: swarm::MAX_CONNECTIONS,
             message_rate: 10.0,
             agent: concat!("dfaas-agent/", env!("CARGO_PKG_VERSION")).into(),
@@ -65,6 +69,12 @@ impl OverlaySettings {
             split_peer(address).with_context(|| format!("bootstrap address {address}, expected /p2p/<id> at its end"))
         };
         self.bootstrap.iter().map(split).collect()
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        // With a secret everybody may connect, to show it.
+        let members_only = self.members.is_some() && self.secret.is_none();
+        Rules { max_connections: self.max_connections, members_only }
     }
 
     /// True if nobody outside this machine can reach the node.

@@ -16,13 +16,16 @@ use super::{
     Overlay,
     peers::{About, Heard},
 };
-use crate::p2p::{
-    address::{MAX_ADDRESSES, dialable},
-    counters::Count,
-    dial::Source,
-    direct::{Ack, KnownPeer, MAX_KNOWN_PEERS, NodeState, Outgoing},
-    event::OverlayEvent,
-    shown,
+use crate::{
+    name::NodeId,
+    p2p::{
+        address::{MAX_ADDRESSES, dialable},
+        counters::Count,
+        dial::Source,
+        direct::{Ack, KnownPeer, MAX_KNOWN_PEERS, NodeState, Outgoing},
+        event::OverlayEvent,
+        shown,
+    },
 };
 
 /// The kind of a direct state in the counts of messages.
@@ -79,10 +82,11 @@ impl Overlay {
             self.tally(&node, STATE, Count::StateFlood);
             return;
         }
-        if !self.members.borrow().has(&node) {
-            self.tally(&node, STATE, Count::StateStranger);
-            return;
+        self.federation.verify(bytes, &node);
+        if !self.may_speak(&node) {
+            return self.refuse_stranger(&node, channel);
         }
+        self.befriend(&node, peer);
         let ack = match NodeState::decode(bytes) {
             Err(reason) => {
                 tracing::debug!(%peer, %reason, "state refused");
@@ -94,12 +98,15 @@ impl Overlay {
             Ok(state) => {
                 let (started_ms, sequence) = (state.started_ms, state.sequence);
                 let heard = Heard { started_ms, sequence, link_made: link_made.unwrap_or_else(Instant::now) };
-                if last.is_some_and(|last| !heard.is_newer_than(&last)) {
-                    self.tally(&node, STATE, Count::StateStale);
+                if let Some(last) = last.filter(|last| !heard.is_newer_than(last)) {
+                    self.stale(peer, &heard, &last);
                 } else if self.tell(OverlayEvent::State { from: node.clone(), state }, Count::StateDropped) {
                     self.tally(&node, STATE, Count::StateReceived);
                     if let Some(entry) = self.peers.get_mut(&peer) {
                         entry.last_state = Some(heard);
+                        if entry.forgets_other_run(Instant::now()) {
+                            self.show(peer);
+                        }
                     }
                 } else {
                     return;
@@ -111,6 +118,46 @@ impl Overlay {
         let _ = self.swarm.behaviour_mut().direct.send_response(channel, ack.encode());
     }
 
+    /// Where somebody who is vouched for is met now he is greeted first.
+    fn befriend(&mut self, node: &NodeId, peer: PeerId) {
+        let is_vouched_for = self.federation.has_proven(node) || self.members.borrow().names(node);
+        if let Some(remote) = self.remote(peer).filter(|_| is_vouched_for || self.dial.is_bootstrap(&peer)) {
+            self.swarm.behaviour_mut().hosts.befriend(remote);
+        }
+    }
+
+    /// A dead run of a peer falls silent: one that goes on beside another is a second node with the same key.
+    fn stale(&mut self, peer: PeerId, heard: &Heard, last: &Heard) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let was_found = entry.is_doubled();
+        if heard.started_ms != last.started_ms {
+            entry.hears_other_run(Instant::now());
+        }
+        let (node, is_found, remotes) = (entry.node.clone(), entry.is_doubled(), entry.view().remotes);
+        self.tally(&node, STATE, Count::StateStale);
+        if is_found {
+            self.counters.add(Count::StateAnotherRun);
+        }
+        if is_found && !was_found {
+            tracing::warn!(peer = %node, ?remotes, "two nodes have the key of this peer: only the later one is heard");
+            self.show(peer);
+        }
+    }
+
+    /// Of a peer that is not listed, or does not show that it knows the secret.
+    fn refuse_stranger(&mut self, node: &NodeId, channel: ResponseChannel<Vec<u8>>) {
+        if !self.federation.has_secret() {
+            return self.tally(node, STATE, Count::StateStranger);
+        }
+        self.tally(node, STATE, Count::StateUnproven);
+        if let Some(left_out) = self.refusals.take(Instant::now()) {
+            tracing::warn!(peer = %node, left_out, "a peer does not show that it knows the federation's secret");
+        }
+        let refused = Some("it does not show that its sender knows the federation's secret".to_owned());
+        // Fails if the peer no longer waits: nothing to do.
+        let _ = self.swarm.behaviour_mut().direct.send_response(channel, Ack { refused, ..Ack::default() }.encode());
+    }
+
     fn on_ack(&mut self, peer: PeerId, id: OutboundRequestId, bytes: &[u8]) {
         let Some(sequence) = self.lanes.answered(peer, &id) else { return };
         self.send_due();
@@ -118,12 +165,17 @@ impl Overlay {
         let node = entry.node.clone();
         match Ack::decode(bytes) {
             Some(Ack { refused: Some(reason), .. }) => {
-                tracing::warn!(%peer, reason = shown(&reason), "the peer refused our state");
+                if let Some(left_out) = self.refusals.take(Instant::now()) {
+                    tracing::warn!(%peer, reason = shown(&reason), left_out, "the peer refused our state");
+                }
                 self.counters.add(Count::StateSendRefused);
             }
             Some(ack) if ack.sequence == sequence => {
                 self.counters.add(Count::StateSent);
-                self.meet(peer, &ack.peers);
+                // Whom a stranger names is no more than a stranger.
+                if self.may_speak(&node) || self.dial.is_bootstrap(&peer) {
+                    self.meet(peer, &ack.peers);
+                }
                 self.tell(OverlayEvent::StateAcknowledged { peer: node, sequence }, Count::OtherDropped);
             }
             _ => {

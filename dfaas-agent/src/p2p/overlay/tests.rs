@@ -9,4 +9,5 @@ mod multicast;
 mod node;
 mod plain;
 mod restart;
+mod secret;
 mod state;

@@ -156,8 +156,8 @@ fn the_addresses_a_peer_is_connected_by_are_those_of_now() {
     let (mut peers, now) = (Peers::new(node(0), TERMS), Instant::now());
     speaks(&mut peers, 1, [10, 0, 0, 2], now);
     assert_eq!(chosen(&mut peers, now, &[]), [1]);
-    peers.reached(&name(1), &["192.0.2.9".parse().unwrap()]);
+    peers.reached(&name(1), &["192.0.2.9".parse().unwrap()], false);
     assert_eq!(chosen(&mut peers, now, &[]), [0; 0]);
-    peers.reached(&name(1), &["192.0.2.9".parse().unwrap(), "::ffff:10.0.0.2".parse().unwrap()]);
+    peers.reached(&name(1), &["192.0.2.9".parse().unwrap(), "::ffff:10.0.0.2".parse().unwrap()], false);
     assert_eq!(chosen(&mut peers, now, &[]), [1]);
 }
