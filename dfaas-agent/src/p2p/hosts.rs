@@ -19,12 +19,14 @@ use libp2p::{
     },
 };
 
-use super::{address::ip, swarm};
+use super::address::ip;
 
-/// Incoming connections of one host that are being set up.
+/// Connections that are being set up, each way.
+pub(super) const MAX_CONNECTING: u32 = 64;
+/// Incoming ones of one host.
 const MAX_GREETED: usize = 8;
-/// The same of all hosts that no friend was ever met at; the rest of [`swarm::MAX_CONNECTING`] is for friends.
-const MAX_STRANGERS_GREETED: usize = swarm::MAX_CONNECTING as usize * 3 / 4;
+/// The same of all hosts that no friend was ever met at; the rest of [`MAX_CONNECTING`] is for friends.
+const MAX_STRANGERS_GREETED: usize = MAX_CONNECTING as usize * 3 / 4;
 /// Hosts that are remembered.
 const MAX_FRIENDLY: usize = 1024;
 /// The part of all connections that one host may make: many nodes may be behind one address translation.
@@ -239,7 +241,7 @@ mod tests {
         };
         let strangers = (0..200).filter(|n| greet(&format!("/ip4/203.0.113.{n}"))).count();
         assert_eq!(strangers, MAX_STRANGERS_GREETED);
-        assert!(strangers < swarm::MAX_CONNECTING as usize, "there is room for friends");
+        assert!(strangers < MAX_CONNECTING as usize, "there is room for friends");
         assert!(greet("/ip4/198.51.100.7"));
     }
 }

@@ -20,12 +20,11 @@ use super::{
     dht::Dht,
     direct::{self, FrameCodec},
     gossip::{self, Gossip},
-    hosts::Hosts,
+    hosts::{Hosts, MAX_CONNECTING},
     streams,
 };
 
 pub(super) const MAX_CONNECTIONS: u32 = 512;
-pub(super) const MAX_CONNECTING: u32 = 64;
 /// Both sides may dial at once, and old connections may not be known dead yet.
 const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 const STREAMS_PER_CONNECTION: usize = 64;

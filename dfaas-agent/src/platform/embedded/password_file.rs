@@ -19,13 +19,8 @@ const FILE: &str = "gateway-password";
 const USER: &str = "admin";
 const BYTES: usize = 24;
 
-/// Who may make the calls.
-pub(super) fn made(state_dir: &Path) -> Credentials {
-    Credentials { user: USER.to_owned(), password: Password::File(state_dir.join(FILE)) }
-}
-
 /// Makes the file (mode 0600) if it is not there yet.
-pub(super) fn make_sure(state_dir: &Path) -> Result<()> {
+pub(super) fn credentials(state_dir: &Path) -> Result<Credentials> {
     let path = state_dir.join(FILE);
     let context = || format!("password file {}", path.display());
     match fs::metadata(&path) {
@@ -39,7 +34,7 @@ pub(super) fn make_sure(state_dir: &Path) -> Result<()> {
         }
         Err(error) => return Err(error).with_context(context),
     }
-    Ok(())
+    Ok(Credentials { user: USER.to_owned(), password: Password::File(path) })
 }
 
 fn make(path: &Path) -> Result<()> {
@@ -58,7 +53,7 @@ mod tests {
     use super::*;
 
     fn password(folder: &Path) -> String {
-        make_sure(folder).unwrap();
+        credentials(folder).unwrap();
         fs::read_to_string(folder.join(FILE)).unwrap()
     }
 
@@ -73,7 +68,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = make_sure(folder.path()).unwrap_err().to_string();
+        let error = credentials(folder.path()).unwrap_err().to_string();
         assert!(error.contains("644") && error.contains(FILE), "{error}");
     }
 }
