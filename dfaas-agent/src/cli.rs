@@ -3,8 +3,12 @@
 mod config;
 mod detach;
 mod forecast;
+mod function;
 mod run;
 mod settings;
 mod status;
 
-pub use self::{config::Config, detach::Detach, forecast::Forecast, forecast::ModelsArg, run::Run, status::Status};
+pub use self::{
+    config::Config, detach::Detach, forecast::Forecast, forecast::ModelsArg, function::Function, run::Run,
+    status::Status,
+};

@@ -18,7 +18,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -34,7 +34,7 @@ use crate::{
     mode::{FirewallPolicy, Mode, XdpPlace},
     name::{FunctionName, Host},
     peers::Terms,
-    platform::PlatformKind,
+    platform::{Credentials, Password, PlatformKind},
     strategy::Strategy,
 };
 
@@ -281,6 +281,32 @@ impl PlatformConfig {
             embedded_folders: read.get(&keys::EMBEDDED_FOLDERS)?,
             rate_limits: read.get(&keys::RATE_LIMITS)?,
         })
+    }
+}
+
+impl PlatformConfig {
+    /// Those that the settings give.
+    pub(crate) fn given_credentials(&self) -> Option<Credentials> {
+        let password = match (&self.password_file, &self.password) {
+            (Some(file), _) => Password::File(file.clone()),
+            (None, Some(text)) => Password::Text(text.clone()),
+            (None, None) => return None,
+        };
+        Some(Credentials { user: self.user.clone()?, password })
+    }
+
+    /// Also those that the platform inside the agent makes for itself.
+    pub(crate) fn credentials(&self, state_dir: &Path) -> Option<Credentials> {
+        let made = || self.kind.made_credentials.map(|made| made(state_dir));
+        self.given_credentials().or_else(made)
+    }
+
+    /// Where its administrative calls go.
+    pub(crate) fn api(&self) -> String {
+        if self.kind.made_credentials.is_some() {
+            return format!("http://{}", self.embedded_address);
+        }
+        format!("http://{}:{}", self.gateway_host, self.gateway_port)
     }
 }
 

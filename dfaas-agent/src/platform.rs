@@ -5,7 +5,15 @@ pub mod embedded;
 mod labels;
 pub mod openfaas;
 
-use std::{collections::BTreeMap, fmt, future::ready, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::ready,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 
@@ -23,6 +31,8 @@ type Starting = BoxFuture<'static, anyhow::Result<Arc<dyn Platform>>>;
 pub struct PlatformKind {
     pub name: &'static str,
     start: fn(Startup) -> Starting,
+    /// Of a platform inside the agent: who may administer it if the settings say nothing, by its state folder.
+    pub(crate) made_credentials: Option<fn(&Path) -> Credentials>,
 }
 
 impl PlatformKind {
@@ -130,7 +140,7 @@ const PASSWORD_LIMIT_BYTES: u64 = 4096;
 
 impl Password {
     /// The password; of a file all but the line end.
-    async fn read(&self) -> anyhow::Result<String> {
+    pub(crate) async fn read(&self) -> anyhow::Result<String> {
         use anyhow::{Context, ensure};
         use tokio::io::AsyncReadExt;
 

@@ -200,13 +200,42 @@ fn whoever_leaves_the_session_ends_with_the_group() {
     assert_eq!(said(&order), "left\n");
     assert!(!group.is_empty(), "the sleeper has left its session and its parent, not its group");
     group.kill().unwrap();
+    until("the group is empty", || group.is_empty());
+}
+
+#[test]
+fn a_function_ends_with_the_agent_however_that_ends() {
+    let nap = format!("90000.{}", std::process::id());
+    // In the place of the agent: a shell, whose child the function is.
+    let mut agent = Command::new("sh")
+        .args(["-c", "exec 3<&0; \"$0\" <&3 & wait", env!("CARGO_BIN_EXE_function-init")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let order = Order { parent: agent.id(), ..shell(&format!("exec sleep {nap}")) };
+    let mut stdin = agent.stdin.take().unwrap();
+    stdin.write_all(&order.encode()).unwrap();
+    until("the function runs", || runs(&nap));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    until("the function has ended", || !runs(&nap));
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..3_000 {
-        if group.is_empty() {
+        if is_so() {
             return;
         }
         thread::sleep(Duration::from_millis(20));
     }
-    panic!("something survives the end of its group");
+    panic!("waited in vain: {what}");
+}
+
+/// Whether a process called `sleep` has this argument.
+fn runs(argument: &str) -> bool {
+    let lines = fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = lines.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| line == format!("sleep\0{argument}\0").as_bytes())
 }
 
 #[test]

@@ -21,6 +21,7 @@ struct Cli {
 enum Command {
     Run(cli::Run),
     Status(cli::Status),
+    Function(cli::Function),
     #[cfg(feature = "simulate")]
     Simulate(dfaas_simulate::cli::Simulate),
     #[cfg(feature = "load")]
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse_from(arguments()).command {
         Command::Run(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Function(command) => command.run(),
         #[cfg(feature = "simulate")]
         Command::Simulate(command) => command.run(),
         #[cfg(feature = "load")]

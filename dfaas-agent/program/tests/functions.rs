@@ -156,24 +156,56 @@ async fn a_program_that_does_not_start_is_a_500_that_says_why() {
     assert!(status == 500 && text.contains("/lost") && text.contains("did not start"), "{status} {text}");
 }
 
-/// What the process in between costs, in the table of docs/security.md: `--ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_finds_the_password_and_deploys_lists_and_removes() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("gateway-password"), "found\n").unwrap();
+    let password = Password::File(folder.path().join("gateway-password"));
+    let credentials = Credentials { user: "admin".to_owned(), password };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let settings = RunnerSettings { address, deploy_shipped: false, ..RunnerSettings::new(credentials) };
+    let gateway = Embedded::start(settings).await.unwrap();
+    let address = gateway.address().to_string();
+    let function = |state: &Path, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dfaas-agent"));
+        command.args(["function", "--platform", "embedded", "--embedded-address", &address, "--state-dir"]).arg(state);
+        let output = command.args(arguments).env_remove("RUST_LOG").output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let own = folder.path();
+    let deployed = function(own, &["deploy", "f", "--command", "echo one", "--max-rate", "7"]);
+    assert_eq!(deployed, (true, "function f deployed\n".to_owned()));
+    assert!(function(own, &["deploy", "f", "--command", "echo two"]).0);
+    let (well, list) = function(own, &["list"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert!(well && list[0]["name"] == "f" && list[0]["envProcess"] == "echo two", "{list}");
+    assert_eq!(function(own, &["remove", "f"]), (true, "function f removed\n".to_owned()));
+    let (well, text) = function(own, &["remove", "f"]);
+    assert!(!well && text.contains("404"), "{text}");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (well, text) = function(elsewhere.path(), &["list"]);
+    assert!(!well && text.contains("gateway-password"), "{text}");
+}
+
+/// Tells what the process in between costs (`DFAAS_CALLS=400`, `--nocapture`).
 #[tokio::test]
-#[ignore = "a measurement"]
-async fn the_cost_of_a_call() {
+async fn calls_are_served_alike_with_and_without_the_process_in_between() {
+    let calls = std::env::var("DFAAS_CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(20);
     for (name, bed) in [("direct", Bed::new(None).await), ("confined", Bed::confined().await)] {
         bed.deploy("f", "true", json!({})).await;
         let mut times = Vec::new();
-        for _ in 0..400 {
+        for _ in 0..calls {
             let start = Instant::now();
             assert_eq!(bed.call("f", "").await.0, 200);
             times.push(start.elapsed());
         }
         times.sort();
-        let cpu = bed.gateway.cpu_times()[&"f".parse().unwrap()] / 400;
+        let cpu = bed.gateway.cpu_times()[&"f".parse().unwrap()] / calls;
         eprintln!(
             "{name}: median {:?}, 90 % {:?}, processor {cpu:?}; without {:?}",
-            times[200],
-            times[360],
+            times[times.len() / 2],
+            times[times.len() * 9 / 10],
             bed.gateway.lacking()
         );
     }

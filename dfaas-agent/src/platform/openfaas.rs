@@ -33,6 +33,7 @@ pub struct OpenFaasSettings {
 
 pub(super) static KIND: PlatformKind = PlatformKind {
     name: "openfaas",
+    made_credentials: None,
     start: |startup| {
         Box::pin(async move {
             let platform: Arc<dyn Platform> = Arc::new(OpenFaas::new(OpenFaasSettings {

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     name::NodeId,
     p2p::{self, OverlayEvent, OverlayHandle, OverlaySettings, identity::Identity},
-    platform::{Credentials, Password, Platform, Startup},
+    platform::{Platform, Startup},
 };
 
 pub(super) struct Ground {
@@ -107,19 +107,10 @@ fn members_of(file: &Path) -> Result<BTreeSet<NodeId>> {
 
 fn startup(config: &Config) -> Startup {
     let p = &config.platform;
-    let password = match (&p.password_file, &p.password) {
-        (Some(file), _) => Some(Password::File(file.clone())),
-        (None, Some(text)) => Some(Password::Text(text.clone())),
-        (None, None) => None,
-    };
-    let credentials = match (&p.user, password) {
-        (Some(user), Some(password)) => Some(Credentials { user: user.clone(), password }),
-        _ => None,
-    };
     Startup {
         gateway_host: p.gateway_host.clone(),
         gateway_port: p.gateway_port,
-        credentials,
+        credentials: p.given_credentials(),
         embedded_address: p.embedded_address,
         embedded_user: p.embedded_user.clone(),
         embedded_folders: p.embedded_folders.clone(),

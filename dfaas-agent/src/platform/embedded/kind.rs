@@ -15,14 +15,17 @@ use super::{
     Confine, Embedded, RunAs, RunnerSettings, password_file,
 };
 
-pub(in crate::platform) static KIND: PlatformKind =
-    PlatformKind { name: "embedded", start: |startup| Box::pin(start(startup)) };
+pub(in crate::platform) static KIND: PlatformKind = PlatformKind {
+    name: "embedded",
+    start: |startup| Box::pin(start(startup)),
+    made_credentials: Some(password_file::made),
+};
 
 async fn start(startup: Startup) -> Result<Arc<dyn Platform>> {
-    let credentials = match startup.credentials {
-        Some(credentials) => credentials,
-        None => password_file::credentials(&startup.state_dir)?,
-    };
+    if startup.credentials.is_none() {
+        password_file::make_sure(&startup.state_dir)?;
+    }
+    let credentials = startup.credentials.unwrap_or_else(|| password_file::made(&startup.state_dir));
     let (own_users, run_as) = function_user(&startup.embedded_user)?;
     let confine = Confine {
         // Also of an agent whose file was replaced since it started.

@@ -19,8 +19,13 @@ const FILE: &str = "gateway-password";
 const USER: &str = "admin";
 const BYTES: usize = 24;
 
+/// Who may make the calls.
+pub(super) fn made(state_dir: &Path) -> Credentials {
+    Credentials { user: USER.to_owned(), password: Password::File(state_dir.join(FILE)) }
+}
+
 /// Makes the file (mode 0600) if it is not there yet.
-pub(super) fn credentials(state_dir: &Path) -> Result<Credentials> {
+pub(super) fn make_sure(state_dir: &Path) -> Result<()> {
     let path = state_dir.join(FILE);
     let context = || format!("password file {}", path.display());
     match fs::metadata(&path) {
@@ -34,7 +39,7 @@ pub(super) fn credentials(state_dir: &Path) -> Result<Credentials> {
         }
         Err(error) => return Err(error).with_context(context),
     }
-    Ok(Credentials { user: USER.to_owned(), password: Password::File(path) })
+    Ok(())
 }
 
 fn make(path: &Path) -> Result<()> {
@@ -53,7 +58,7 @@ mod tests {
     use super::*;
 
     fn password(folder: &Path) -> String {
-        credentials(folder).unwrap();
+        make_sure(folder).unwrap();
         fs::read_to_string(folder.join(FILE)).unwrap()
     }
 
@@ -68,7 +73,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = credentials(folder.path()).unwrap_err().to_string();
+        let error = make_sure(folder.path()).unwrap_err().to_string();
         assert!(error.contains("644") && error.contains(FILE), "{error}");
     }
 }
