@@ -22,6 +22,8 @@ mod bench;
 mod calls;
 #[path = "packets/first.rs"]
 mod first;
+#[path = "packets/grammar.rs"]
+mod grammar;
 #[path = "packets/handoff.rs"]
 mod handoff;
 #[path = "packets/handshake.rs"]
@@ -158,6 +160,11 @@ fn xdp_and_tc_together_make_sockets() {
 #[test]
 fn xdp_and_tc_together_make_sockets_without_metadata() {
     live::run(HintWay::Source);
+}
+
+#[test]
+fn any_frame_has_one_verdict_and_nothing_wrong_is_sent() {
+    grammar::run();
 }
 
 #[test]
