@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    ffi::OsString,
     fs,
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -18,6 +19,11 @@ use dfaas_confine::{
 
 const USER: u32 = 0x7dfa_0001;
 const GROUP: u32 = 65_534;
+
+fn program() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_function-init").expect("cargo sets it")
+}
+
 /// Only root can become somebody else, and take from the bounding set.
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -43,7 +49,7 @@ fn shell(script: &str) -> Order {
 }
 
 fn run(order: &Order, input: &[u8]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_function-init"));
+    let mut command = Command::new(program());
     // What the agent has and a function must not.
     command.env("SECRET", "of the agent").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -208,7 +214,8 @@ fn a_function_ends_with_the_agent_however_that_ends() {
     let nap = format!("90000.{}", std::process::id());
     // In the place of the agent: a shell, whose child the function is.
     let mut agent = Command::new("sh")
-        .args(["-c", "exec 3<&0; \"$0\" <&3 & wait", env!("CARGO_BIN_EXE_function-init")])
+        .args(["-c", "exec 3<&0; \"$0\" <&3 & wait"])
+        .arg(program())
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
