@@ -20,6 +20,10 @@ struct Bed {
     client: reqwest::Client,
 }
 
+fn program() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_dfaas-agent").expect("cargo sets it").into()
+}
+
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -36,7 +40,7 @@ impl Bed {
     }
 
     async fn confined() -> Self {
-        Self::new(Some(env!("CARGO_BIN_EXE_dfaas-agent").into())).await
+        Self::new(Some(program())).await
     }
 
     async fn deploy(&self, name: &str, command: &str, more: Value) {
@@ -89,7 +93,10 @@ async fn a_function_has_no_rights_and_reads_no_file_of_the_node() {
     assert!(!is_root() || text.lines().last().unwrap().parse::<u32>().unwrap() >= 0x7dfa_0000, "{text}");
 
     let lacks_landlock = bed.gateway.lacking().iter().any(|lacking| lacking.contains("Landlock"));
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    // Cargo's folder for tests.
+    let place = program().parent().unwrap().with_file_name("tmp");
+    fs::create_dir_all(&place).unwrap();
+    let folder = tempfile::tempdir_in(place).unwrap();
     fs::write(folder.path().join("privatekey.pem"), "of the node").unwrap();
     let read = bed.shell(&format!("cat {}/*.pem", folder.path().display())).await;
     assert!(lacks_landlock || !read.contains("of the node"), "{read}");
@@ -167,7 +174,7 @@ async fn the_command_finds_the_password_and_deploys_lists_and_removes() {
     let gateway = Embedded::start(settings).await.unwrap();
     let address = gateway.address().to_string();
     let function = |state: &Path, arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dfaas-agent"));
+        let mut command = std::process::Command::new(program());
         command.args(["function", "--platform", "embedded", "--embedded-address", &address, "--state-dir"]).arg(state);
         let output = command.args(arguments).env_remove("RUST_LOG").output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
