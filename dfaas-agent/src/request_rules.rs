@@ -27,6 +27,8 @@ pub(crate) struct Head<'a> {
     pub(crate) target: &'a str,
     /// A body in HTTP/1.0 with a method that has none: servers on the way do not agree on where it ends.
     pub(crate) odd_body: bool,
+    /// How many times `Transfer-Encoding` is there: readers do not agree on what several mean.
+    pub(crate) encodings: usize,
     pub(crate) headers: usize,
     /// It names more than one host, in `Host` or before the path.
     pub(crate) hosts_differ: bool,
@@ -53,7 +55,13 @@ pub(crate) const HAPROXY_VARIABLES: [(&str, &str); 3] = [
 ];
 
 /// The first that is broken is told. Numbers stand in the conditions as text; a test holds them to the constants.
-pub(crate) static RULES: [Rule; 10] = [
+pub(crate) static RULES: [Rule; 11] = [
+    Rule {
+        status: 400,
+        text: "Transfer-Encoding is there more than once",
+        haproxy: None,
+        breaks: |head| head.encodings > 1,
+    },
     Rule { status: 400, text: "path and query are not ASCII", haproxy: None, breaks: |head| !head.target.is_ascii() },
     Rule {
         status: 413,
@@ -142,8 +150,8 @@ mod tests {
     use super::*;
 
     fn status(method: &str, path: &str, headers: usize, all_bytes: usize) -> u16 {
-        let (target, odd_body, hosts_differ) = (path, false, false);
-        let head = Head { method, path, target, odd_body, headers, hosts_differ, all_bytes };
+        let (target, odd_body, hosts_differ, encodings) = (path, false, false, 0);
+        let head = Head { method, path, target, odd_body, encodings, headers, hosts_differ, all_bytes };
         broken(&head).map_or(200, |rule| rule.status)
     }
 

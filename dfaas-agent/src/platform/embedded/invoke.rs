@@ -70,6 +70,7 @@ fn check(parts: &Parts) -> Result<(), Refusal> {
         path: parts.uri.path(),
         target,
         odd_body: parts.version < Version::HTTP_11 && has_needless_body(parts),
+        encodings: parts.headers.get_all(header::TRANSFER_ENCODING).iter().count(),
         hosts_differ: hosts_differ(parts),
         headers: parts.headers.len().saturating_sub(request_rules::ADDED_HEADERS),
         all_bytes: (target.len() + header_bytes).saturating_sub(request_rules::ADDED_BYTES),
