@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use dfaas_agent::{name::NodeId, p2p::message::ProxyAddress};
+use dfaas_agent::{kernel::mode::Mode, name::NodeId, p2p::message::ProxyAddress};
 use dfaas_tests::{client::Call, netns::Entrance};
 
 use crate::{
@@ -93,4 +93,28 @@ fn calls_go_to_nobody_who_names_another_address_or_fails_them() {
     assert_eq!(in_a_row, 60, "{lost} calls of {} failed", statuses.len());
     assert!(failing.load(Relaxed) > 0, "the stranger has never been tried");
     assert_eq!(loopback.load(Relaxed), 0, "calls went to this node's own loopback");
+}
+
+#[test]
+fn a_stranger_is_nothing_to_nodes_that_share_a_secret() {
+    let federation = federation(|options| {
+        options.nodes = 2;
+        options.mode = Mode::Off;
+        options.settings.insert("AGENT_FEDERATION_SECRET".to_owned(), "known to both nodes alone".to_owned());
+    });
+    let (n1, guest) = (&federation.nodes[0], federation.guest(0));
+    let outside = guest.namespace.entrance().unwrap();
+    let _stranger = stranger(&outside, (address_of(n1), n1.id.clone()), proxy(guest.address, 9000));
+    federation
+        .wait_until(SETTLE, |_| {
+            let log = std::fs::read_to_string(&n1.log).unwrap();
+            (!log.contains("does not show that it knows")).then(|| "n1 has not refused the stranger".to_owned())
+        })
+        .unwrap();
+    let status = federation.status(0).unwrap();
+    let up: Vec<_> = status.peers.iter().filter(|peer| peer.state == "up").map(|peer| &peer.node).collect();
+    assert_eq!(up, [&federation.nodes[1].id]);
+    assert!(!status.overlay.detail.contains("open"), "{}", status.overlay.detail);
+    let granted = status.functions.values().flat_map(|function| function.limits_in.keys());
+    assert!(granted.into_iter().all(|node| *node == federation.nodes[1].id), "the stranger is granted something");
 }
