@@ -189,11 +189,11 @@ impl Agent {
                 self.peers.identified(&peer, protocols.iter().any(|p| p == PROTOCOL));
             }
             OverlayEvent::Broadcast { from, mut message } => {
-                message.retain_functions(|name| self.functions.borrow().functions.contains_key(name));
+                message.retain_functions(|name| self.is_of_interest(name));
                 self.peers.broadcast(from, message, now);
             }
             OverlayEvent::State { from, mut state } => {
-                state.functions.retain(|name, _| self.functions.borrow().functions.contains_key(name));
+                state.functions.retain(|name, _| self.is_of_interest(name));
                 self.peers.state(from, state, now);
                 self.choose(now);
             }
@@ -201,6 +201,12 @@ impl Agent {
             OverlayEvent::StateRefused { peer, reason } => tracing::debug!(%peer, %reason, "state refused"),
             OverlayEvent::Listening(_) | OverlayEvent::StateAcknowledged { .. } => {}
         }
+    }
+
+    /// What does not run here is nobody's business here. Until this node knows what does, everything may.
+    fn is_of_interest(&self, name: &FunctionName) -> bool {
+        let functions = self.functions.borrow();
+        !functions.known || functions.functions.contains_key(name)
     }
 
     /// Chooses the peers to be used, and gives those that can take hand-offs their numbers.

@@ -5,9 +5,9 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::Config;
 
-/// The library warns of each message that is forged, or finds a queue full: whoever is there could fill the disk. Both are
-/// counted instead.
-const QUIET: &str = "libp2p_gossipsub=error";
+/// Libraries that could fill the disk. One warns of each message that is forged, or finds a queue full: both are counted instead.
+/// The other warns of kernels that are newer than it, at each look at an interface.
+const QUIET: &str = "libp2p_gossipsub=error,netlink_packet_route=error";
 
 /// `RUST_LOG` wins over the settings.
 pub(crate) fn start(config: &Config) -> Result<()> {

@@ -33,7 +33,7 @@ pub(super) const PIN_ROOT: &str = "/sys/fs/bpf/dfaas";
 /// Beneath it every node has its sockets: their paths must be short.
 pub(super) const RUN_ROOT: &str = "/run/dfaas-nodes";
 const HTTP_ADDRESS: &str = "127.0.0.1:8090";
-const LINES_SHOWN: usize = 15;
+const LINES_SHOWN: usize = 40;
 const LINES_MAX_BYTES: usize = 8 << 10;
 
 pub struct Node {
