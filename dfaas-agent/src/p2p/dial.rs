@@ -23,7 +23,11 @@ const TRIES_IF_HEARSAY: u32 = 3;
 const REST: Duration = Duration::from_mins(10);
 /// A connection that ends sooner is no better than none: a peer that refuses us only after the handshake, or whom we
 /// cannot use, is dialled with growing pauses too.
-const LASTING: Duration = Duration::from_mins(1);
+const LASTING: Duration = Duration::from_secs(5);
+/// A peer that was there a moment ago is likely to come back: its agent is started again. So long it is looked for so often,
+/// because a new agent waits no more than five heartbeats for the peers of the former one.
+const RETURN: Duration = Duration::from_mins(1);
+const RETURN_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct DialPlan {
@@ -39,6 +43,8 @@ struct Target {
     origin: Origin,
     phase: Phase,
     failures: u32,
+    /// When a peer that was there is no longer expected back at any moment.
+    returns_until: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -161,6 +167,7 @@ impl DialPlan {
         let Some(target) = self.targets.get_mut(&peer) else { return };
         if matches!(target.phase, Phase::ConnectedSince(since) if now >= since + LASTING) {
             target.failures = 0;
+            target.returns_until = Some(now + RETURN);
             target.phase = Phase::Waiting(now + pause(0, chance));
         } else {
             target.fail(now, chance);
@@ -206,7 +213,7 @@ impl DialPlan {
 
 impl Target {
     fn new(origin: Origin, now: Instant) -> Self {
-        Self { addresses: vec![], origin, phase: Phase::Waiting(now), failures: 0 }
+        Self { addresses: vec![], origin, phase: Phase::Waiting(now), failures: 0, returns_until: None }
     }
 
     const fn is_connected(&self) -> bool {
@@ -214,6 +221,10 @@ impl Target {
     }
 
     fn fail(&mut self, now: Instant, chance: f64) {
+        if self.returns_until.is_some_and(|until| now < until) {
+            self.phase = Phase::Waiting(now + spread(RETURN_PAUSE, chance));
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         let tries = match self.origin {
             Origin::Bootstrap => u32::MAX,
@@ -236,7 +247,10 @@ impl Target {
 
 /// 1 s, doubling to 30 s, a quarter more or less by `chance` (0 to 1).
 fn pause(failures: u32, chance: f64) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+    spread(FIRST_PAUSE.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE), chance)
+}
+
+fn spread(pause: Duration, chance: f64) -> Duration {
     pause.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0)
 }
 

@@ -137,7 +137,8 @@ fn a_peer_that_was_connected_is_sought_for_some_minutes() {
         tries += 1;
         plan.failed(peer, now, 0.5);
     }
-    assert_eq!(tries, TRIES_IF_KNOWN);
+    // One each two seconds of the first minute, and those of any other.
+    assert_eq!(tries, 30 + TRIES_IF_KNOWN);
     assert!(now - start > Duration::from_mins(3));
 }
 
@@ -201,4 +202,23 @@ fn only_members_are_dialled_and_a_bootstrap_peer_is_again_when_it_becomes_one() 
     plan.lost(known, now, 0.5);
     assert_eq!(plan.due(now + LONGEST_PAUSE), [(first, vec![address(1)])]);
     assert!(!plan.targets.contains_key(&known));
+}
+
+#[test]
+fn a_peer_that_was_there_a_moment_ago_is_looked_for_often_and_after_a_minute_like_any_other() {
+    let mut now = Instant::now();
+    let peer = PeerId::random();
+    let mut plan = plan(&[], now);
+    plan.learn_known(peer, vec![address(1)], now);
+    now += LASTING;
+    plan.lost(peer, now, 0.5);
+    let mut waits = Vec::new();
+    for _ in 0..35 {
+        waits.push(wait(&mut plan, &mut now));
+        plan.failed(peer, now, 0.5);
+    }
+    // 1 s, then 2 s until a minute is over: the tries of that minute are not counted.
+    assert_eq!(waits[0], 1);
+    assert_eq!(waits[1..31], [2; 30]);
+    assert_eq!(waits[31..], [1, 2, 4, 8]);
 }
