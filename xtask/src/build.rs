@@ -1,13 +1,15 @@
 //! The build of everything: kernel programs first, then the agent and the federation emulator.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{build_ebpf, project::Project, step::Step};
 
 const LIMIT: Duration = Duration::from_mins(45);
+/// Edge nodes are small, and fetch what they run over thin lines.
+const MAX_AGENT_BYTES: u64 = 30_000_000;
 
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -81,6 +83,17 @@ pub(crate) fn run(project: &Project, args: BuildArgs) -> Result<()> {
         cargo.arg("--no-default-features");
     }
     Step::new(format!("agent and federation ({profile})"), cargo, LIMIT).compiling().run(project)?;
+    weigh(project, args.profile())
+}
+
+/// Says how large the agent is. An optimised one that has become too large for edge nodes is an error.
+fn weigh(project: &Project, profile: Profile) -> Result<()> {
+    let agent = project.target().join(profile.folder()).join("dfaas-agent");
+    let bytes = fs::metadata(&agent).with_context(|| format!("cannot look at {}", agent.display()))?.len();
+    println!("    {}: {:.1} MB", project.relative(&agent).display(), bytes as f64 / 1e6);
+    if profile == Profile::Release && bytes > MAX_AGENT_BYTES {
+        bail!("the agent has {bytes} bytes, expected at most {MAX_AGENT_BYTES}");
+    }
     Ok(())
 }
 
