@@ -2,9 +2,10 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     net::Ipv4Addr,
-    os::unix::process::CommandExt as _,
+    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -62,6 +63,11 @@ impl Node {
         let run_dir = Path::new(RUN_ROOT).join(format!("{prefix}-{name}"));
         for directory in [&state_dir, &run_dir] {
             fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        // HAProxy has a user of its own, which must get through, whatever the umask.
+        for directory in [Path::new(RUN_ROOT), &run_dir] {
+            let mode = Permissions::from_mode(0o755);
+            fs::set_permissions(directory, mode).with_context(|| format!("cannot open {}", directory.display()))?;
         }
         let identity = Identity::load_or_create(&state_dir.join("privatekey.pem"))?;
         Ok(Self {

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use dfaas_base::BadInput;
+use nix::sys::stat::{Mode, umask};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -39,6 +40,9 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) async fn prepare(config: &Config) -> Result<Self> {
+        // HAProxy and functions have users of their own, and must get at what is meant for them whatever the caller's umask. What is
+        // secret has its mode said where it is made.
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
         for directory in [&config.state_dir, &config.run_dir] {
             std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         }
