@@ -4,7 +4,6 @@ use std::{
     fmt::Write as _,
     fs::{self, File, OpenOptions, Permissions},
     net::Ipv4Addr,
-    os::unix::fs::PermissionsExt as _,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
